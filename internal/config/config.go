@@ -1,0 +1,152 @@
+// Package config turns an administrator's files into one Config value.
+//
+// Two languages are read: gons.yaml with its drop-ins (yaml.go) and, where there is no gons.yaml, pam_namespace's
+// namespace.conf with namespace.d (namespaceconf.go). Both end in the same Config, so that nothing after this package
+// knows which one was written. The package decides nothing about a user and touches no file itself: load.go is handed
+// a Files, and expanding $HOME and $USER belongs to package polyinst.
+package config
+
+import "fmt"
+
+// Limits on what is read. A configuration beyond them is an error, never a truncation.
+const (
+	// MaxFileSize bounds one file, in bytes.
+	MaxFileSize = 1 << 20
+	// MaxFiles bounds the number of drop-ins.
+	MaxFiles = 1000
+	// MaxDirectories bounds the polyinstantiated directories of all files together: each is a mount in every session.
+	MaxDirectories = 1000
+)
+
+// Pos is the place in a configuration file that a value or an error comes from. Line and Column count from 1;
+// 0 means unknown.
+type Pos struct {
+	File         string
+	Line, Column int
+}
+
+// String returns file:line:column, as compilers print it, leaving out what is unknown.
+func (p Pos) String() string {
+	switch {
+	case p.Line == 0:
+		return p.File
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Method says what an instance is.
+type Method string
+
+// The methods, in pam_namespace's words (namespace.conf(5)).
+const (
+	// MethodUser gives each user a directory of their own that lasts.
+	MethodUser Method = "user"
+	// MethodTmpfs gives each session an empty tmpfs that ends with it.
+	MethodTmpfs Method = "tmpfs"
+	// MethodTmpdir gives each session a fresh directory that is removed at its end.
+	MethodTmpdir Method = "tmpdir"
+)
+
+// Propagation is how mount events pass between the session's / and the host's (mount_namespaces(7)).
+type Propagation string
+
+// The propagation types that a new namespace can be given.
+const (
+	PropagationSlave     Propagation = "slave"
+	PropagationPrivate   Propagation = "private"
+	PropagationShared    Propagation = "shared"
+	PropagationUnchanged Propagation = "unchanged"
+)
+
+// Home says what is done with $HOME itself, whether or not it is polyinstantiated.
+type Home string
+
+// The choices for $HOME.
+const (
+	// HomeInherit leaves $HOME to the propagation of the rest of the tree.
+	HomeInherit Home = "inherit"
+	// HomeSlave binds $HOME on itself and makes only that subtree a recursive slave.
+	HomeSlave Home = "slave"
+)
+
+// Selector is a set of sessions. A session is in it when its user is named in Users or in one of Groups, or when its
+// PAM service is in Services. The zero Selector is empty.
+type Selector struct {
+	Users    []string
+	Groups   []string
+	Services []string
+}
+
+// Empty reports whether s names nothing at all.
+func (s Selector) Empty() bool {
+	return len(s.Users) == 0 && len(s.Groups) == 0 && len(s.Services) == 0
+}
+
+// Create says how to make a polyinstantiated directory that is missing (its last component only).
+type Create struct {
+	// Mode is the permission bits, set exactly; nil means 0777 less the host's umask.
+	Mode *uint32
+	// Owner is a user name; "" means the session's user.
+	Owner string
+	// Group is a group name; "" means the primary group of Owner, or of the session's user where Owner is "".
+	Group string
+}
+
+// MountOptions are options of an instance's mount.
+type MountOptions struct {
+	NoSuid, NoDev, NoExec bool
+	// Data are the file system's own parameters in order, each "key" or "key=value", for tmpfs only:
+	// "size=1G", "nr_inodes=100k", "mode=1777" (tmpfs(5)). The kernel judges them.
+	Data []string
+}
+
+// Directory is one polyinstantiated directory.
+type Directory struct {
+	// Pos is where the entry stands.
+	Pos Pos
+	// Path is the directory, absolute, without a trailing slash, with $HOME and $USER unexpanded.
+	Path string
+	// Method is what an instance is.
+	Method Method
+	// InstancePrefix is pam_namespace's instance_prefix, unexpanded: the instance's path is this followed directly by
+	// the instance name, so "/tmp-inst/" makes /tmp-inst/alice and "/t/pre." makes /t/pre.alice. "" for tmpfs.
+	InstancePrefix string
+	// Options are the mount options of the instance.
+	Options MountOptions
+	// Create is non-nil when a missing Path is to be made.
+	Create *Create
+	// Only, where it isn't empty, limits the directory: where Users or Groups are given the session's user must be in
+	// them, and where Services are given its service must be.
+	Only Selector
+	// Except excludes the sessions in it.
+	Except Selector
+}
+
+// Warning is something that was read but is probably not what the administrator meant.
+type Warning struct {
+	Pos  Pos
+	Text string
+}
+
+// String returns "file:line: text".
+func (w Warning) String() string { return w.Pos.String() + ": " + w.Text }
+
+// Config is what an administrator wants, for every user and service.
+type Config struct {
+	// Files are the files it was read from, in order.
+	Files []string
+	// Propagation is that of / in a session's namespace.
+	Propagation Propagation
+	// Home is the treatment of $HOME.
+	Home Home
+	// Always opens a namespace even where no directory applies.
+	Always bool
+	// Exempt sessions get no namespace: they stay where the caller is.
+	Exempt Selector
+	// Directories are in the order of their mounts.
+	Directories []Directory
+	// Warnings are what Load thinks is a slip.
+	Warnings []Warning
+}

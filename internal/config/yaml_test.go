@@ -1,0 +1,310 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// entry is the head of a file with one directory; what a test adds stands on line 5 and after, in column 5.
+const entry = "version: 1\n# a comment\ndirectories:\n  - path: /tmp\n"
+
+// parserTest is a text, and every message that it gets, a line for each.
+type parserTest struct{ name, text, want string }
+
+var yamlErrors = []parserTest{
+	{"empty", "", `f:1:1: version: 1 expected, not an empty file`},
+	{"comments only", "# gons\n\n", `f:1:1: version: 1 expected, not an empty file`},
+	{"empty document", "---\n", `f:1:1: version: 1 expected, not an empty file`},
+	{"not UTF-8", "version: \xff", `f: not UTF-8`},
+	{"UTF-16", "\xff\xfev\x00e\x00r\x00", `f: not UTF-8`},
+	{"NUL", "version: 1\n# \x00\n", `f:2: not YAML: control characters are not allowed`},
+	{"tab", "# c\nversion: 1\nexempt:\n\t- a\n", `f:4: not YAML: found character that cannot start any token`},
+	{"indentation", "# c\nversion: 1\ndirectories:\n  - path: /tmp\n    method: user\n   create: {}\n",
+		`f:6: not YAML: did not find expected '-' indicator`},
+	{"open brace", "# c\nversion: 1\nexempt: {users: [a]\ndirectories: []\n",
+		`f:3: not YAML: did not find expected ',' or '}'`},
+	{"open quote", "# c\nversion: 1\nexempt: {users: [\"a]}\n\n", `f:3: not YAML: found unexpected end of stream`},
+	{"two colons", "a: b: c\n", `f:1: not YAML: mapping values are not allowed in this context`},
+	{"two documents", "version: 1\n---\nversion: 1\n", `f:3:1: a second document; one expected`},
+	{"broken second document", "version: 1\n---\na: b: c\n",
+		`f:3: not YAML: mapping values are not allowed in this context`},
+	{"root list", "- a\n", `f:1:1: a mapping expected, not a list`},
+	{"root string", "hello\n", `f:1:1: a mapping expected, not the string "hello"`},
+
+	{"anchor and alias", "version: 1\nexempt: &e {}\ndirectories: *e\n",
+		"f:2:9: an anchor (&e); anchors are not supported\nf:3:14: an alias (*e); aliases are not supported"},
+	{"unknown alias", "version: 1\nexempt: *e\n", `f:2: not YAML: unknown anchor 'e' referenced`},
+	{"merge key", "version: 1\nexempt: {<<: {users: [a]}}\n", `f:2:10: a merge key (<<); merge keys are not supported`},
+	{"tag", "version: !!int 1\n", `f:1:10: a tag (!!int); tags are not supported`},
+
+	{"no version", "directories: []\n", `f:1:1: version: 1 expected`},
+	{"other version", "version: 2\nfuture: true\n",
+		"f:1:10: version: \"2\" is not supported; this gons reads version 1\nf:2:1: unknown key \"future\""},
+	{"version as text", "version: \"1\"\n", `f:1:10: version: the number 1 expected, not the string "1"`},
+	{"version as hex", "version: 0x1\n", `f:1:10: version: "0x1" is not supported; this gons reads version 1`},
+	{"version as list", "version: [1]\n", `f:1:10: version: the number 1 expected, not a list`},
+
+	{"unknown key", "version: 1\nexemptions: {}\nnamespace: {homes: slave, x: 1}\n", "" +
+		"f:2:1: unknown key \"exemptions\"\n" +
+		"f:3:13: unknown key \"homes\" in namespace (did you mean \"home\"?)\n" +
+		"f:3:27: unknown key \"x\" in namespace"},
+	{"unknown key in an entry", entry + "    methd: user\n    method: tmpfs\n",
+		`f:5:5: unknown key "methd" in directories[0] (did you mean "method"?)`},
+	{"duplicate key", "version: 1\nexempt: {}\nexempt: {}\n", `f:3:1: duplicate key "exempt"; the first is on line 2`},
+	{"duplicate key in an entry", entry + "    path: /var/tmp\n    method: tmpfs\n",
+		`f:5:5: duplicate key "path" in directories[0]; the first is on line 4`},
+	{"list as key", "version: 1\n? [a]\n: b\n", `f:2:3: a word expected as a key, not a list`},
+
+	{"scope user", "version: 1\nnamespace: {scope: user}\n",
+		`f:2:20: namespace.scope: user is not supported by this version`},
+	{"scope", "version: 1\nnamespace: {scope: sesion}\n",
+		`f:2:20: namespace.scope: "sesion" is not session (did you mean "session"?)`},
+	{"propagation", "version: 1\nnamespace: {propagation: slve}\n",
+		`f:2:26: namespace.propagation: "slve" is not one of slave, private, shared, unchanged (did you mean "slave"?)`},
+	{"home", "version: 1\nnamespace: {home: private}\n",
+		`f:2:19: namespace.home: "private" is not one of inherit, slave`},
+	{"home as boolean", "version: 1\nnamespace: {home: true}\n",
+		`f:2:19: namespace.home: a string expected, not "true"; write it in quotes`},
+	{"always", "version: 1\nnamespace: {always: yes}\n", `f:2:21: namespace.always: true or false expected, not "yes"`},
+	{"always in capitals", "version: 1\nnamespace: {always: True}\n",
+		`f:2:21: namespace.always: true or false expected, not "True"`},
+	{"always as text", "version: 1\nnamespace: {always: \"true\"}\n",
+		`f:2:21: namespace.always: true or false expected, not "true"`},
+	{"always empty", "version: 1\nnamespace:\n  always:\n",
+		`f:3:10: namespace.always: true or false expected, not nothing`},
+	{"namespace empty", "version: 1\nnamespace:\n", `f:2:11: namespace: a mapping expected, not nothing`},
+
+	{"exempt action", "version: 1\nexempt: {action: host}\n",
+		`f:2:18: exempt.action: host is not supported by this version`},
+	{"scalar for list", "version: 1\nexempt: {users: root}\n",
+		`f:2:17: exempt.users: a list expected, not the string "root"`},
+	{"empty list", "version: 1\nexempt:\n  users:\n", `f:3:9: exempt.users: a list expected, not nothing`},
+	{"number as name", "version: 1\nexempt: {users: [root, 0755]}\n",
+		`f:2:24: exempt.users[1]: a string expected, not "0755"; write it in quotes`},
+	{"bad names", "version: 1\nexempt: {groups: [\"\", \"a,b\", a b, \"a\\0\"]}\n", "" +
+		"f:2:19: exempt.groups[0]: an empty name\n" +
+		"f:2:23: exempt.groups[1]: \"a,b\" is not a name: " + notAName + "\n" +
+		"f:2:30: exempt.groups[2]: \"a b\" is not a name: " + notAName + "\n" +
+		"f:2:35: exempt.groups[3]: \"a\\x00\" is not a name: " + notAName},
+
+	{"directories as mapping", "version: 1\ndirectories: {}\n", `f:2:14: directories: a list expected, not a mapping`},
+	{"entry as text", "version: 1\ndirectories: [/tmp]\n",
+		`f:2:15: directories[0]: a mapping expected, not the string "/tmp"`},
+	{"empty entry", "version: 1\ndirectories: [{}]\n",
+		"f:2:15: directories[0]: a path expected\nf:2:15: directories[0]: a method expected"},
+	{"method level", entry + "    method: level\n",
+		`f:5:13: directories[0].method: level is not supported by this version`},
+	{"method", entry + "    method: tmpf\n",
+		`f:5:13: directories[0].method: "tmpf" is not one of user, tmpfs, tmpdir (did you mean "tmpfs"?)`},
+	{"same path", entry + "    method: tmpfs\n  - path: //tmp/\n    method: tmpfs\n",
+		`f:6:11: directories[1].path: "/tmp" is also on line 4`},
+	{"keep", entry + "    method: tmpfs\n    keep: [.X11-unix]\n",
+		`f:6:11: directories[0].keep: not supported by this version`},
+	{"no instances", entry + "    method: user\n",
+		`f:4:5: directories[0]: instances expected: method user keeps them in a directory`},
+	{"instances for tmpfs", entry + "    method: tmpfs\n    instances: /x\n    prefix: \"\"\n", "" +
+		"f:6:16: directories[0].instances: not expected: method tmpfs has no instances on disk\n" +
+		"f:7:13: directories[0].prefix: not expected: method tmpfs has no instances on disk"},
+	{"instances inside", entry + "    method: user\n    instances: /tmp/inst\n",
+		`f:6:16: directories[0].instances: "/tmp/inst" is not outside "/tmp", which an instance hides`},
+	{"instances at the path", entry + "    method: tmpdir\n    instances: /tmp/\n",
+		`f:6:16: directories[0].instances: "/tmp" is not outside "/tmp", which an instance hides`},
+	{"instances relative", entry + "    method: user\n    instances: inst\n",
+		`f:6:16: directories[0].instances: "inst" does not begin with "/" or "$HOME"`},
+	{"prefix with a slash", entry + "    method: user\n    instances: /i\n    prefix: a/b\n",
+		`f:7:13: directories[0].prefix: "a/b" contains "/"; directories belong in instances`},
+	{"create", entry + "    method: tmpfs\n    create: {mode: 999, owner: 0, group: \"\"}\n", "" +
+		"f:6:20: directories[0].create.mode: an octal mode such as \"0755\" or \"1777\" expected, not \"999\"\n" +
+		"f:6:32: directories[0].create.owner: a string expected, not \"0\"; write it in quotes\n" +
+		"f:6:42: directories[0].create.group: an empty name"},
+	{"create empty", entry + "    method: tmpfs\n    create:\n",
+		`f:6:12: directories[0].create: a mapping expected, not nothing`},
+	{"create as boolean", entry + "    method: tmpfs\n    create: true\n",
+		`f:6:13: directories[0].create: a mapping expected, not "true"`},
+	{"mode missing", entry + "    method: tmpfs\n    create: {mode: }\n",
+		`f:6:20: directories[0].create.mode: a string or a number expected, not nothing`},
+	{"only", entry + "    method: tmpfs\n    only: [alice]\n    except: {user: [bob]}\n", "" +
+		"f:6:11: directories[0].only: a mapping expected, not a list\n" +
+		"f:7:14: unknown key \"user\" in directories[0].except (did you mean \"users\"?)"},
+
+	{"tmpfs elsewhere", entry + "    method: user\n    instances: /i\n    tmpfs: {}\n",
+		`f:7:12: directories[0].tmpfs: not expected: it is for method tmpfs only`},
+	{"tmpfs values", entry + "    method: tmpfs\n    tmpfs: {size: 1.5G, inodes: 10%, mode: rwx}\n", "" +
+		"f:6:19: directories[0].tmpfs.size: a size such as 1G, 512M or 50% expected, not \"1.5G\"\n" +
+		"f:6:33: directories[0].tmpfs.inodes: a number such as 100k or 1m expected, not \"10%\"\n" +
+		"f:6:44: directories[0].tmpfs.mode: an octal mode such as \"0755\" or \"1777\" expected, not \"rwx\""},
+	{"tmpfs as list", entry + "    method: tmpfs\n    tmpfs: [size=1G]\n",
+		`f:6:12: directories[0].tmpfs: a mapping expected, not a list`},
+	{"size twice", entry + "    method: tmpfs\n    tmpfs: {size: 1G, inodes: 1k}\n    options: [size=2G, nr_inodes=2k, mode=0, mode=1]\n", "" +
+		"f:7:15: directories[0].options[0]: size is already given by directories[0].tmpfs.size\n" +
+		"f:7:24: directories[0].options[1]: nr_inodes is already given by directories[0].tmpfs.inodes\n" +
+		"f:7:46: directories[0].options[3]: mode is already given by directories[0].options[2]"},
+	{"options", entry + "    method: user\n    instances: /i\n    options: [exec, noexc, uid=0, [], nodev, nodev]\n",
+		"" +
+			"f:7:15: directories[0].options[0]: \"exec\" is not supported; leave out \"noexec\" instead\n" +
+			"f:7:21: directories[0].options[1]: \"noexc\" is not one of nosuid, nodev, noexec, which are all that method user has" +
+			" (did you mean \"noexec\"?)\n" +
+			"f:7:28: directories[0].options[2]: \"uid=0\" is not one of nosuid, nodev, noexec, which are all that method user has\n" +
+			"f:7:35: directories[0].options[3]: a string expected, not a list\n" +
+			"f:7:46: directories[0].options[5]: nodev is already given by directories[0].options[4]"},
+	{"options as text", entry + "    method: tmpfs\n    options: nosuid,nodev\n",
+		`f:6:14: directories[0].options: a list expected, not the string "nosuid,nodev"`},
+	{"options of tmpfs", entry + "    method: tmpfs\n    options: [\"nosuid,nodev\", \"a b\", \"=1\", suid, \"size=1,mode=0\"]\n", "" +
+		"f:6:15: directories[0].options[0]: one option expected, \"key\" or \"key=value\", not \"nosuid,nodev\"\n" +
+		"f:6:31: directories[0].options[1]: one option expected, \"key\" or \"key=value\", not \"a b\"\n" +
+		"f:6:38: directories[0].options[2]: one option expected, \"key\" or \"key=value\", not \"=1\"\n" +
+		"f:6:44: directories[0].options[3]: \"suid\" is not supported; leave out \"nosuid\" instead\n" +
+		"f:6:50: directories[0].options[4]: one option expected, \"key\" or \"key=value\", not \"size=1,mode=0\""},
+	{"long option", entry + "    method: tmpfs\n    options: [huge=" + strings.Repeat("a", 256) + "]\n",
+		`f:6:15: directories[0].options[0]: an option longer than the kernel takes`},
+	{"long joined path", entry + "    method: user\n    instances: /" + strings.Repeat("i", 4000) + "\n    prefix: " +
+		strings.Repeat("p", 100) + "\n",
+		`f:6:16: directories[0].instances: longer than 4095 bytes with its prefix`},
+	{"too many entries", "version: 1\ndirectories: [" + strings.Repeat("{},", MaxDirectories+1) + "]\n",
+		`f:2:14: directories: 1001 entries; at most 1000 expected`},
+	{"out of order", "version: 1\ndirectories: [{}]\nexempt: 1\nnamespace: 1\n", "" +
+		"f:2:15: directories[0]: a path expected\nf:2:15: directories[0]: a method expected\n" +
+		"f:3:9: exempt: a mapping expected, not \"1\"\nf:4:12: namespace: a mapping expected, not \"1\""},
+}
+
+// notAName ends the message for a bad name.
+const notAName = "it has a comma, a colon, a slash, white space or a control character in it"
+
+func TestYAMLErrors(t *testing.T) {
+	for _, c := range yamlErrors {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, err := ParseYAML("f", []byte(c.text))
+			if err == nil || cfg != nil {
+				t.Fatalf("got %v, %v", cfg, err)
+			}
+			if got := allErrors(err); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+			checkErrors(t, err)
+		})
+	}
+}
+
+// Every bad path is refused both as path and as instances.
+func TestYAMLPathErrors(t *testing.T) {
+	cases := []struct{ yaml, want string }{
+		{`""`, `an absolute path expected, not an empty one`},
+		{`tmp`, `"tmp" does not begin with "/" or "$HOME"`},
+		{`$USER/x`, `"$USER/x" does not begin with "/" or "$HOME"`},
+		{`/`, `"/" is not a directory that can be private`},
+		{`///`, `"/" is not a directory that can be private`},
+		{`/a/../b`, `"/a/../b" contains the component ".."`},
+		{`/a/.`, `"/a/." contains the component "."`},
+		{`$HOME/..`, `"$HOME/.." contains the component ".."`},
+		{`"/a\0b"`, `"/a\x00b" contains a control character`},
+		{`"/a\nb"`, `"/a\nb" contains a control character`},
+		{`/a/$UID`, `unknown variable "$UID"; only $HOME and $USER are known`},
+		{`/a/${UID}`, `unknown variable "${UID}"; only $HOME and $USER are known`},
+		{`/a/${USER`, `unknown variable "${USER"; only $HOME and $USER are known`},
+		{`/a/$`, `unknown variable "$"; only $HOME and $USER are known`},
+		{`/a/$$USER`, `unknown variable "$"; only $HOME and $USER are known`},
+		{`/a/$USERNAME`, `"$USERNAME" is ambiguous: write ${USER} where a letter, a digit or _ follows`},
+		{`$HOME_x`, `"$HOME_x" is ambiguous: write ${HOME} where a letter, a digit or _ follows`},
+		{"/" + strings.Repeat("a", maxPath), `longer than 4095 bytes`},
+	}
+	for _, c := range cases {
+		text := "version: 1\ndirectories:\n- method: user\n  path: " + c.yaml + "\n  instances: " + c.yaml + "\n"
+		_, err := ParseYAML("f", []byte(text))
+		want := "f:4:9: directories[0].path: " + c.want + "\nf:5:14: directories[0].instances: " + c.want
+		if got := allErrors(err); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.yaml, got, want)
+		}
+	}
+}
+
+func TestYAMLPrefixErrors(t *testing.T) {
+	cases := []struct{ yaml, want string }{
+		{`..`, `".." contains ".."`},
+		{`"a\tb"`, `"a\tb" contains a control character`},
+		{`$HOME`, `"$HOME" contains $HOME, which has slashes in it`},
+		{`${X}`, `unknown variable "${X}"; only $HOME and $USER are known`},
+		{`1.5`, `a string expected, not "1.5"; write it in quotes`},
+	}
+	for _, c := range cases {
+		text := "version: 1\ndirectories:\n- path: /a\n  method: user\n  instances: /b\n  prefix: " + c.yaml + "\n"
+		_, err := ParseYAML("f", []byte(text))
+		if got, want := allErrors(err), "f:6:11: directories[0].prefix: "+c.want; got != want {
+			t.Errorf("%s: got %s, want %s", c.yaml, got, want)
+		}
+	}
+}
+
+func TestYAMLWarnsOfNearFlag(t *testing.T) {
+	cfg, err := ParseYAML("f", []byte(entry+"    method: tmpfs\n    options: [nosiud, noswap]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `f:6:15: option "nosiud" is passed to tmpfs (did you mean "nosuid"?)`
+	if got := allWarnings(cfg); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// However many problems there are, only so many are kept, and the log line names the first.
+func TestErrorsAreBounded(t *testing.T) {
+	var text strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&text, "key%d: 1\n", i)
+	}
+	_, err := ParseYAML("f", []byte(text.String()))
+	if list := err.(Errors); len(list) != maxReports {
+		t.Errorf("%d problems", len(list))
+	}
+	if want := `f:1:1: unknown key "key0" (and 19 more)`; err.Error() != want {
+		t.Errorf("got %s, want %s", err, want)
+	}
+}
+
+// A bad name in a long list doesn't make the rest of it worth reading, nor does a long text fill the log.
+func TestReportsAreShort(t *testing.T) {
+	long := strings.Repeat("x", 500)
+	cases := []struct{ text, want string }{
+		{"version: 1\nexempt: {users: [" + strings.Repeat("'',", 50) + "]}\n",
+			"f:2:18: exempt.users[0]: an empty name (and 19 more)"},
+		{"[" + strings.Repeat("&a b,", 50) + "]", "f:1:2: an anchor (&a); anchors are not supported (and 19 more)"},
+		{"version: 1\n" + long + ": 1\n", "f:2:1: unknown key \"" + long[:maxQuoted] + "\"..."},
+	}
+	for _, c := range cases {
+		_, err := ParseYAML("f", []byte(c.text))
+		if fmt.Sprint(err) != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+	_, err := ParseNamespaceConf("f", []byte(strings.Repeat("/tmp\n", 50)))
+	if len(err.(Errors)) != maxReports {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Looking for the line of an error in a large file would take too long; package yaml's own number must do.
+func TestYAMLLargeSyntaxError(t *testing.T) {
+	_, err := ParseYAML("f", []byte(strings.Repeat("# c\n", maxLocated)+"version: [\n}\n"))
+	if want := "f:65537: not YAML: did not find expected node content"; fmt.Sprint(err) != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// As many names as a file of the largest size has room for are no problem.
+func TestYAMLManyNames(t *testing.T) {
+	n := (MaxFileSize - 100) / 2
+	cfg, err := ParseYAML("f", []byte("version: 1\nexempt: {users: ["+strings.Repeat("a,", n)+"b]}\n"))
+	if err != nil || len(cfg.Exempt.Users) != 2 {
+		t.Errorf("got %v, want the users a and b", err)
+	}
+}
+
+func TestParsersBoundSize(t *testing.T) {
+	data := []byte(strings.Repeat("#", MaxFileSize+1))
+	for _, parse := range []func(string, []byte) (*Config, error){ParseYAML, ParseNamespaceConf} {
+		_, err := parse("f", data)
+		if want := "f: longer than 1048576 bytes"; fmt.Sprint(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

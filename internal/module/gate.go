@@ -1,0 +1,118 @@
+package module
+
+import (
+	"fmt"
+	"os"
+	"unicode/utf8"
+
+	"gons/internal/linux"
+	"gons/internal/polyinst"
+	"gons/internal/wire"
+)
+
+// gate is the other side, as the worker sees it.
+type gate struct {
+	conn  *wire.Conn
+	debug bool
+	said  bool // done was sent
+}
+
+// maxLogLine keeps a line within what syslog daemons take.
+const maxLogLine = 2000
+
+func (g *gate) logf(p Priority, format string, args ...any) {
+	if p == LogDebug && !g.debug {
+		return
+	}
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxLogLine {
+		text = text[:maxLogLine]
+		for !utf8.ValidString(text) && len(text) > maxLogLine-4 {
+			text = text[:len(text)-1]
+		}
+		text += " …"
+	}
+	g.conn.Send(wire.Message{Kind: wire.Log, Arg: int32(p), Strings: []string{printable(text)}})
+}
+
+// printable replaces what a log line can't hold; a NUL would not even fit into a message.
+func printable(s string) string {
+	out := []rune(s)
+	for i, r := range out {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			out[i] = '?'
+		}
+	}
+	return string(out)
+}
+
+// done ends the conversation. cwd is where the host has to go, or nil.
+func (g *gate) done(code Code, cwd *linux.Handle) {
+	if g.said {
+		return
+	}
+	g.said = true
+	m := wire.Message{Kind: wire.Done, Arg: int32(code), Strings: []string{""}}
+	if cwd != nil {
+		m.Files = []*linux.Handle{cwd}
+	}
+	if err := g.conn.Send(m); err != nil {
+		fmt.Fprintln(os.Stderr, err) // the gate reads it once the worker has ended without an answer
+	}
+}
+
+// LookupUser asks the host's name service.
+func (g *gate) LookupUser(name string) (polyinst.Account, bool, error) {
+	a, err := g.conn.Ask(wire.Message{Kind: wire.User, Strings: []string{name}})
+	if err != nil || a.Arg != 1 {
+		return polyinst.Account{}, false, err
+	}
+	if len(a.Strings) != 2 {
+		return polyinst.Account{}, false, fmt.Errorf("internal error: the gate answered %q for user %q", a.Strings, name)
+	}
+	uid, err := number(a.Strings[0])
+	if err != nil {
+		return polyinst.Account{}, false, err
+	}
+	gid, err := number(a.Strings[1])
+	return polyinst.Account{UID: uid, GID: gid}, err == nil, err
+}
+
+// LookupGroup asks the host's name service.
+func (g *gate) LookupGroup(name string) (polyinst.Group, bool, error) {
+	a, err := g.conn.Ask(wire.Message{Kind: wire.Group, Strings: []string{name}})
+	if err != nil || a.Arg != 1 {
+		return polyinst.Group{}, false, err
+	}
+	if len(a.Strings) != 2 {
+		return polyinst.Group{}, false, fmt.Errorf("internal error: the gate answered %q for group %q", a.Strings, name)
+	}
+	gid, err := number(a.Strings[0])
+	return polyinst.Group{GID: gid, Member: a.Strings[1] == "1"}, err == nil, err
+}
+
+// namespace is a new mount namespace, which the host's calling thread is in by now.
+type namespace struct {
+	handle, root *linux.Handle
+	cwd          string
+}
+
+func (n *namespace) close() {
+	n.handle.Close()
+	n.root.Close()
+}
+
+// unshare has the host's calling thread enter a namespace of its own.
+func (g *gate) unshare(id string) (*namespace, error) {
+	a, err := g.conn.Ask(wire.Message{Kind: wire.Unshare, Strings: []string{id}})
+	if err != nil {
+		return nil, err
+	}
+	if a.Arg != 0 {
+		return nil, fmt.Errorf("cannot open a mount namespace: %w", os.NewSyscallError("unshare", linux.Errno(a.Arg)))
+	}
+	if len(a.Files) != 2 || len(a.Strings) != 1 {
+		return nil, fmt.Errorf("internal error: the gate sent %d descriptors and %q for a namespace", len(a.Files), a.Strings)
+	}
+	return &namespace{a.Files[0], a.Files[1].Named("/"), a.Strings[0]}, nil
+}

@@ -1,0 +1,334 @@
+package polyinst
+
+import (
+	"fmt"
+	"strings"
+
+	"gons/internal/config"
+	"gons/internal/linux"
+	"gons/internal/safepath"
+)
+
+// makeDirectory makes a missing directory that is to be covered. Who owns the way to it may be the session's user, or
+// another one: see makeEntry.
+func (x *executor) makeDirectory(s MakeDirectory) error {
+	parent, name, err := x.env.Root.OpenParent(s.Path)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	h, err := parent.OpenAt(name, linux.LookAt, false)
+	if err == nil {
+		h.Close()
+		return nil // whatever it is; preparing it judges it
+	}
+	if !linux.Is(err, linux.ENOENT) {
+		return fmt.Errorf("cannot open %s: %w", s.Path, err)
+	}
+	h, err = x.makeEntry(parent, name, entry{s.Mode, s.UID, s.GID})
+	if err != nil {
+		return err
+	}
+	return h.Close()
+}
+
+func (x *executor) prepareTmpfs(s PrepareTmpfs) error {
+	target, err := x.env.Root.Open(s.Path)
+	if err != nil {
+		return err
+	}
+	attr, err := attributes(s.Options, target)
+	if err == nil {
+		var tree *linux.Handle
+		if tree, err = linux.NewTmpfs(s.Options.Data, attr); err == nil {
+			x.slots[s.Slot] = &slot{target, tree}
+			return nil
+		}
+		err = fmt.Errorf("cannot make a tmpfs for %s: %w", s.Path, err)
+	}
+	target.Close()
+	return err
+}
+
+// attributes are those that the configuration asks for and those that the covered directory's mount has: what an
+// administrator forbade on /tmp stays forbidden.
+func attributes(o config.MountOptions, target *safepath.Dir) (linux.Attr, error) {
+	fs, err := target.FileSystem()
+	if err != nil {
+		return 0, fmt.Errorf("cannot look at the file system of %s: %w", target.Resolved, err)
+	}
+	var attr linux.Attr
+	for _, a := range []struct {
+		on  bool
+		bit linux.Attr
+	}{{o.NoSuid || fs.NoSuid, linux.NoSuid}, {o.NoDev || fs.NoDev, linux.NoDev}, {o.NoExec || fs.NoExec, linux.NoExec}} {
+		if a.on {
+			attr |= a.bit
+		}
+	}
+	return attr, nil
+}
+
+func (x *executor) prepareDirectory(s PrepareDirectory) error {
+	target, err := x.env.Root.Open(s.Path)
+	if err != nil {
+		return err
+	}
+	tree, err := x.instanceTree(s, target)
+	if err != nil {
+		target.Close()
+		return err
+	}
+	x.slots[s.Slot] = &slot{target, tree}
+	return nil
+}
+
+func (x *executor) instanceTree(s PrepareDirectory, target *safepath.Dir) (*linux.Handle, error) {
+	attr, err := attributes(s.Options, target)
+	if err != nil {
+		return nil, err
+	}
+	instance, err := x.instance(s, target.Stat)
+	if err != nil {
+		return nil, err
+	}
+	defer instance.Close()
+	tree, err := linux.CloneTree(instance, false)
+	if err != nil {
+		return nil, fmt.Errorf("cannot bind %s: %w", instance.Path(), err)
+	}
+	if attr != 0 {
+		if err := linux.SetAttr(tree, attr); err != nil {
+			tree.Close()
+			return nil, fmt.Errorf("cannot set %s on the mount of %s: %w", attr, instance.Path(), err)
+		}
+	}
+	return tree, nil
+}
+
+// instance opens or makes the instance. Another session's undo may remove an instance parent, which it made and which
+// is empty, at any moment before something is in it; then it is made once more.
+func (x *executor) instance(s PrepareDirectory, like linux.Stat) (*linux.Handle, error) {
+	for tries := 0; ; tries++ {
+		h, err := x.instanceOnce(s, like)
+		if err == nil || !linux.Is(err, linux.ENOENT) || tries == 3 {
+			return h, err
+		}
+	}
+}
+
+func (x *executor) instanceOnce(s PrepareDirectory, like linux.Stat) (*linux.Handle, error) {
+	parent, err := x.instanceParent(s)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	made := entry{like.Mode, like.UID, like.GID}
+	if s.Fresh {
+		return x.makeFresh(parent, s.Name, made)
+	}
+	h, err := x.existing(parent, s, made.uid)
+	if !linux.Is(err, linux.ENOENT) {
+		return h, err
+	}
+	if err := x.env.Locker.BecomeMaker(); err != nil {
+		return nil, fmt.Errorf("cannot lock the instances of this user: %w", err)
+	}
+	h, err = x.existing(parent, s, made.uid)
+	if linux.Is(err, linux.ENOENT) {
+		return x.makeEntry(parent, s.Name, made)
+	}
+	return h, err
+}
+
+// existing opens an instance that is there already. It is used as it is, since root may have made it otherwise on
+// purpose, but never when it is a third person's.
+func (x *executor) existing(parent *safepath.Dir, s PrepareDirectory, coveredOwner uint32) (h *linux.Handle, err error) {
+	path := childPath(parent, s.Name)
+	err = x.env.Locker.WhileNobodyMakes(func() (err error) {
+		h, err = parent.OpenAt(s.Name, linux.LookAt, false)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot open instance %s: %w", path, err)
+	}
+	st, err := h.Stat()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("cannot look at instance %s: %w", path, err)
+	case st.Type != linux.TypeDirectory:
+		err = fmt.Errorf("cannot use instance %s: it is %s, not a directory", path, st.Type)
+	case st.UID != coveredOwner && st.UID != s.UID && st.UID != 0:
+		err = fmt.Errorf("cannot use instance %s: it is owned by user %d, who is neither the session's user nor the owner of %s",
+			path, st.UID, s.Path)
+	}
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h.Named(path), nil
+}
+
+// instanceParent opens the directory that holds instances, makes it where it is missing, and checks that nobody but
+// root can see into it or put anything there.
+func (x *executor) instanceParent(s PrepareDirectory) (*safepath.Dir, error) {
+	parent, err := x.env.Root.Open(s.Parent)
+	if linux.Is(err, linux.ENOENT) {
+		parent, err = x.makeInstanceParent(s.Parent)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.AnyParent {
+		return parent, nil
+	}
+	if err := CheckInstanceParent(parent.Stat); err != nil {
+		parent.Close()
+		return nil, fmt.Errorf("cannot trust instance parent %s: %w", s.Parent, err)
+	}
+	return parent, nil
+}
+
+// CheckInstanceParent returns what is wrong with an instance parent, or nil: it must be root's, and its mode 000 but for
+// the bits beyond rwx (namespace.conf(5)).
+func CheckInstanceParent(st linux.Stat) error {
+	if st.UID != 0 {
+		return fmt.Errorf("it is owned by user %d, expected root", st.UID)
+	}
+	if st.Mode&0o777 != 0 {
+		return fmt.Errorf("its mode is %04o, expected 0000", st.Mode)
+	}
+	return nil
+}
+
+func (x *executor) makeInstanceParent(path string) (*safepath.Dir, error) {
+	above, name, err := x.env.Root.OpenParent(path)
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()
+	h, err := x.makeEntry(above, name, entry{0, 0, 0})
+	if err != nil && !linux.Is(err, linux.EEXIST) {
+		return nil, err
+	}
+	h.Close()
+	return x.env.Root.Open(path)
+}
+
+// entry is how a directory is to be.
+type entry struct{ mode, uid, gid uint32 }
+
+// makeEntry makes a directory under a name of its own, finishes it, and only then gives it its name: nobody, and no
+// crash, meets it half made. Where another session was quicker its directory is opened instead.
+func (x *executor) makeEntry(parent *safepath.Dir, name string, e entry) (*linux.Handle, error) {
+	draft := ".gons-" + x.env.SessionID + "-" + name
+	if len(draft) > 255 {
+		draft = draft[:255]
+	}
+	h, err := x.makeDraft(parent, draft, e, false)
+	if err != nil {
+		return nil, err
+	}
+	path := childPath(parent, name)
+	st, err := h.Stat()
+	if err == nil {
+		err = parent.RenameNew(draft, parent.Handle, name)
+	}
+	if err == nil {
+		if err = x.done.Journal.record(parent.Handle, name, st); err == nil {
+			return h.Named(path), nil
+		}
+		parent.Rmdir(name)
+	}
+	h.Close()
+	parent.Rmdir(draft)
+	if !linux.Is(err, linux.EEXIST) {
+		return nil, fmt.Errorf("cannot make %s: %w", path, err)
+	}
+	if h, err = parent.OpenAt(name, linux.LookAtDirectory, false); err != nil {
+		return nil, fmt.Errorf("cannot open %s, which another process made just now: %w", path, err)
+	}
+	return h.Named(path), nil
+}
+
+// makeFresh makes a directory with a new name, the template's last six characters chosen at random.
+func (x *executor) makeFresh(parent *safepath.Dir, template string, e entry) (*linux.Handle, error) {
+	for tries := 0; ; tries++ {
+		name := strings.TrimSuffix(template, freshSuffix) + randomSuffix()
+		h, err := x.makeDraft(parent, name, e, true)
+		if linux.Is(err, linux.EEXIST) && tries < 100 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		st, err := h.Stat()
+		if err == nil {
+			err = x.done.Journal.record(parent.Handle, name, st)
+		}
+		if err != nil {
+			h.Close()
+			parent.Rmdir(name)
+			return nil, fmt.Errorf("cannot make %s: %w", childPath(parent, name), err)
+		}
+		return h, nil
+	}
+}
+
+// makeDraft makes a directory and gives it its owner and mode. The record of it comes first.
+func (x *executor) makeDraft(parent *safepath.Dir, name string, e entry, tree bool) (*linux.Handle, error) {
+	left := Leftover{parent.Resolved, parent.Stat.Dev, parent.Stat.Ino, name, tree}
+	if err := x.env.Intend(left); err != nil {
+		return nil, err
+	}
+	path := childPath(parent, name)
+	if err := parent.Mkdir(name, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make %s: %w", path, err)
+	}
+	h, err := openNew(parent.Handle, name)
+	if err == nil {
+		if err = finish(h, e); err == nil {
+			return h.Named(path), nil
+		}
+		h.Close()
+	}
+	parent.Rmdir(name)
+	return nil, fmt.Errorf("cannot make %s: %w", path, err)
+}
+
+// openNew opens a directory that was made just now. In a parent that a user can write to it may have been exchanged for
+// another one since; what the user could gain is an empty directory of root's, so that much is checked: anything else
+// is not given away.
+func openNew(parent *linux.Handle, name string) (*linux.Handle, error) {
+	h, err := parent.OpenAt(name, linux.ReadDirectory, true)
+	if err != nil {
+		return nil, err
+	}
+	st, err := h.Stat()
+	if err == nil && (st.UID != 0 || st.Mode&0o777 != 0o700) {
+		err = fmt.Errorf("it was exchanged for another directory while it was made")
+	}
+	if err == nil {
+		var names []string
+		if names, err = h.Names(1); err == nil && len(names) > 0 {
+			err = fmt.Errorf("it was exchanged for a directory that isn't empty while it was made")
+		}
+	}
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// finish gives a new directory its owner, group and mode; the mode comes last because a change of owner clears bits.
+func finish(h *linux.Handle, e entry) error {
+	if err := h.Chown(e.uid, e.gid); err != nil {
+		return err
+	}
+	return h.Chmod(e.mode)
+}
+
+func childPath(dir *safepath.Dir, name string) string {
+	return strings.TrimSuffix(dir.Resolved, "/") + "/" + name
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Processes is what is known of the machine's processes.
+type Processes interface {
+	// Start returns when a process was started, in clock ticks since boot. ok is false when there is no such process.
+	Start(pid int) (ticks uint64, ok bool)
+	// InNamespace returns a process in the mount namespace, when there is one.
+	InNamespace(inode uint64) (p Process, ok bool)
+	// PIDNamespace returns the inode number of the caller's pid namespace; 0 when it isn't known.
+	PIDNamespace() uint64
+}
+
+// Alive reports whether anything is left of a session's processes. found is a process to look at the next time. Where
+// it can't be told, the session counts as alive: removing what somebody uses is worse than keeping it.
+func Alive(r Record, p Processes) (alive bool, found Process) {
+	if r.PIDNamespace == 0 || r.PIDNamespace != p.PIDNamespace() {
+		return true, r.Leader
+	}
+	if start, ok := p.Start(r.Leader.PID); ok && (start == r.Leader.Start || r.Leader.Start == 0) {
+		return true, r.Leader
+	}
+	if r.Namespace == 0 {
+		return false, Process{}
+	}
+	other, ok := p.InNamespace(r.Namespace)
+	return ok, other
+}
+
+// Proc is Processes from /proc.
+type Proc struct{}
+
+// Start reads /proc/PID/stat.
+func (Proc) Start(pid int) (uint64, bool) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	const startField = 22 - 2 // counted from after the name, which may hold spaces and parentheses
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	if len(fields) < startField {
+		return 0, false
+	}
+	ticks, err := strconv.ParseUint(string(fields[startField-1]), 10, 64)
+	return ticks, err == nil
+}
+
+// InNamespace looks through all processes.
+func (Proc) InNamespace(inode uint64) (Process, bool) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return Process{}, true // can't be told
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if namespaceInode(fmt.Sprintf("/proc/%d/ns/mnt", pid)) == inode {
+			start, _ := Proc{}.Start(pid)
+			return Process{pid, start}, true
+		}
+	}
+	return Process{}, false
+}
+
+// PIDNamespace reads /proc/self/ns/pid.
+func (Proc) PIDNamespace() uint64 { return namespaceInode("/proc/self/ns/pid") }
+
+// namespaceInode reads the number from a link like "mnt:[4026531841]"; 0 when that can't be read.
+func namespaceInode(path string) uint64 {
+	link, err := os.Readlink(path)
+	if err != nil {
+		return 0
+	}
+	_, number, _ := strings.Cut(strings.TrimSuffix(link, "]"), "[")
+	inode, _ := strconv.ParseUint(number, 10, 64)
+	return inode
+}

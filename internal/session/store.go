@@ -1,0 +1,212 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+
+	"gons/internal/linux"
+	"gons/internal/polyinst"
+	"gons/internal/safepath"
+)
+
+// RunDir is where records and locks are: a directory of root's that is empty after a boot.
+const RunDir = "/run/gons"
+
+const (
+	sessionsName  = "sessions"
+	lockName      = "lock"
+	maxRecordSize = 1 << 20
+)
+
+// Store is the directory of session records.
+type Store struct {
+	root     *safepath.Root
+	sessions *linux.Handle
+	lock     *linux.Handle
+}
+
+// Open opens the records below root and makes the directory where it is missing. It fails when others than root could
+// write there.
+func Open(root *safepath.Root) (*Store, error) {
+	run, err := openOrMake(root, RunDir)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	sessions, err := openOrMake(root, path.Join(RunDir, sessionsName))
+	if err != nil {
+		return nil, err
+	}
+	sessions.Mount.Close()
+	lock, err := run.OpenAt(lockName, linux.OpenOrCreateFile, false)
+	if err != nil {
+		sessions.Handle.Close()
+		return nil, fmt.Errorf("cannot open %s/%s: %w", RunDir, lockName, err)
+	}
+	return &Store{root, sessions.Handle, lock}, nil
+}
+
+func openOrMake(root *safepath.Root, dir string) (*safepath.Dir, error) {
+	d, err := root.Open(dir)
+	if linux.Is(err, linux.ENOENT) {
+		if err = makeDir(root, dir); err == nil {
+			d, err = root.Open(dir)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !d.Trusted || d.Stat.UID != 0 || d.Stat.Mode&0o022 != 0 {
+		d.Close()
+		return nil, fmt.Errorf("cannot trust %s: others than root can write to it or the way to it", dir)
+	}
+	return d, nil
+}
+
+func makeDir(root *safepath.Root, dir string) error {
+	parent, name, err := root.OpenParent(dir)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	if err := parent.Mkdir(name, 0o700); err != nil && !linux.Is(err, linux.EEXIST) {
+		return fmt.Errorf("cannot make %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Close closes the store and gives up its locks.
+func (s *Store) Close() {
+	s.sessions.Close()
+	s.lock.Close()
+}
+
+// Put writes a record, whole or not at all, replacing the one that the session has.
+func (s *Store) Put(r Record) error {
+	if err := checkID(r.ID); err != nil {
+		return err
+	}
+	r.Version = recordVersion
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	draft := r.ID + ".new"
+	if err := s.write(draft, data); err != nil {
+		s.sessions.Unlink(draft)
+		return fmt.Errorf("cannot write the session record %s/%s: %w", s.sessions.Path(), draft, err)
+	}
+	if err := s.sessions.RenameOver(draft, r.ID); err != nil {
+		s.sessions.Unlink(draft)
+		return fmt.Errorf("cannot write the session record %s/%s: %w", s.sessions.Path(), r.ID, err)
+	}
+	return nil
+}
+
+func (s *Store) write(name string, data []byte) error {
+	h, err := s.sessions.OpenAt(name, linux.CreateFile, false)
+	if linux.Is(err, linux.EEXIST) { // of a worker that was killed here; the id is ours alone
+		if err = s.sessions.Unlink(name); err == nil {
+			h, err = s.sessions.OpenAt(name, linux.CreateFile, false)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	_, err = h.Write(data)
+	return err
+}
+
+// Get reads the record of a session; an error that matches fs.ErrNotExist when there is none.
+func (s *Store) Get(id string) (Record, error) {
+	if err := checkID(id); err != nil {
+		return Record{}, err
+	}
+	h, err := s.sessions.OpenAt(id, linux.ReadFile, false)
+	if err != nil {
+		return Record{}, fmt.Errorf("cannot open the session record %s/%s: %w", s.sessions.Path(), id, err)
+	}
+	defer h.Close()
+	data, err := io.ReadAll(io.LimitReader(h, maxRecordSize))
+	if err == nil {
+		var r Record
+		if r, err = decode(data, id); err == nil {
+			return r, nil
+		}
+	}
+	return Record{}, fmt.Errorf("cannot read the session record %s/%s: %w", s.sessions.Path(), id, err)
+}
+
+// Remove removes the record of a session. One that isn't there is no error.
+func (s *Store) Remove(id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	err := s.sessions.Unlink(id)
+	if err != nil && !linux.Is(err, linux.ENOENT) {
+		return fmt.Errorf("cannot remove the session record %s/%s: %w", s.sessions.Path(), id, err)
+	}
+	return nil
+}
+
+// List returns the ids of all records, sorted.
+func (s *Store) List() ([]string, error) {
+	dir, err := s.sessions.OpenAt(".", linux.ReadDirectory, false)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list %s: %w", s.sessions.Path(), err)
+	}
+	defer dir.Close()
+	var ids []string
+	for {
+		names, err := dir.Names(4096)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list %s: %w", s.sessions.Path(), err)
+		}
+		if len(names) == 0 {
+			slices.Sort(ids)
+			return ids, nil
+		}
+		for _, name := range names {
+			if checkID(name) == nil {
+				ids = append(ids, name)
+			}
+		}
+	}
+}
+
+// Locker returns the lock of a user's instances; it goes with the store, or with the process.
+func (s *Store) Locker(uid uint32) polyinst.Locker { return &userLock{file: s.lock, at: int64(uid)} }
+
+// userLock is one byte of the lock file for each user id: no file per user is left behind, and the kernel drops the
+// lock with its holder.
+type userLock struct {
+	file  *linux.Handle
+	at    int64
+	maker bool
+}
+
+// WhileNobodyMakes implements polyinst.Locker.
+func (l *userLock) WhileNobodyMakes(f func() error) error {
+	if l.maker {
+		return f()
+	}
+	if err := l.file.LockRange(l.at, false); err != nil {
+		return err
+	}
+	return errors.Join(f(), l.file.UnlockRange(l.at))
+}
+
+// BecomeMaker implements polyinst.Locker.
+func (l *userLock) BecomeMaker() error {
+	if l.maker {
+		return nil
+	}
+	err := l.file.LockRange(l.at, true)
+	l.maker = err == nil
+	return err
+}

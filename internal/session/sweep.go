@@ -1,0 +1,57 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// Swept is what became of one record.
+type Swept struct {
+	Record Record
+	// Removed says that the session was over and nothing of it is left; with Dry, that it would be removed.
+	Removed bool
+	Err     error
+}
+
+// Sweep ends every session that nothing is left of. With dry it only says which. It stops when more says so; errors
+// with one record don't keep it from the next.
+func (s *Store) Sweep(p Processes, dry bool, more func() bool) ([]Swept, error) {
+	ids, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []Swept
+	for _, id := range ids {
+		if !more() {
+			break
+		}
+		if done, over := s.sweepOne(id, p, dry, more); over {
+			out = append(out, done)
+		}
+	}
+	return out, nil
+}
+
+func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Swept, bool) {
+	r, err := s.Get(id)
+	if err != nil {
+		return Swept{Record: Record{ID: id}, Err: err}, !isGone(err)
+	}
+	alive, found := Alive(r, p)
+	if alive {
+		if found.PID != 0 && found != r.Leader && !dry { // so that the next sweep needn't look through all processes
+			r.Leader = found
+			err = s.Put(r)
+		}
+		return Swept{Record: r, Err: err}, err != nil
+	}
+	if !dry {
+		if err = s.End(id, more); err != nil {
+			err = fmt.Errorf("session %s of %s: %w", id, r.User, err)
+		}
+	}
+	return Swept{r, err == nil, err}, true
+}
+
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

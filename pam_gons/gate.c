@@ -1,0 +1,374 @@
+/*
+ * The gate: the only code of gons that runs in the host. It asks PAM who the session is for, forks a worker, answers
+ * its questions, moves the calling thread into a namespace when told to, and takes it back when anything fails.
+ * It decides nothing about directories; it trusts the worker with no more than that.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <pwd.h>
+#include <grp.h>
+#include <sched.h>
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <security/pam_modutil.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "place.h"
+#include "wire.h"
+#include "worker.h"
+
+enum { TIMEOUT_DEFAULT_S = 30, TIMEOUT_MAX_S = 600, OUTPUT_MAX = 400, SESSION_ID_MAX = 64, LEAVE_GRACE_MS = 1000 };
+
+static const char DATA_NAME[] = "pam_gons:sessions";
+static const char USER_SENTENCE[] = "Your private directories could not be set up. Please tell your administrator.";
+
+/* One conversation with one worker. */
+struct visit {
+  pam_handle_t *pamh;
+  const char *user;
+  struct gons_worker worker;
+  struct gons_place home;        /* where the host was before unshare; gons_nowhere while it is still there */
+  char session[SESSION_ID_MAX];  /* "" until the worker has asked for a namespace */
+  long deadline;                 /* milliseconds of CLOCK_MONOTONIC */
+  struct gons_message *message;  /* the one buffer of the conversation */
+};
+
+static long now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000L + t.tv_nsec / 1000000L;
+}
+
+/* ---- what the host is told ---- */
+
+/* One line: a name that holds a newline must not write log lines of its own. */
+static void log_line(pam_handle_t *pamh, int priority, const char *text) {
+  char line[4096];
+  size_t n = 0;
+  for (; text[n] && n < sizeof line - 1; n++) line[n] = (unsigned char)text[n] < ' ' || text[n] == 127 ? '?' : text[n];
+  line[n] = '\0';
+  pam_syslog(pamh, priority, "%s", line);
+}
+
+static void log_failure(pam_handle_t *pamh, const char *did, const char *what, int err) {
+  pam_syslog(pamh, LOG_ERR, "cannot %s: %s: %s", did, what, strerror(err));
+}
+
+/* The runtime's last words, for the administrator: "fatal error: …" is the first line. */
+static void log_output(const struct visit *v) {
+  char text[OUTPUT_MAX];
+  ssize_t n = read(v->worker.output, text, sizeof text - 1);
+  if (n <= 0) return;
+  text[n] = '\0';
+  text[strcspn(text, "\n")] = '\0';
+  char line[OUTPUT_MAX + 32];
+  snprintf(line, sizeof line, "the worker said: %s", text);
+  log_line(v->pamh, LOG_ERR, line);
+}
+
+/* ---- the request ---- */
+
+static const char *item(pam_handle_t *pamh, int type) {
+  const void *value = NULL;
+  return pam_get_item(pamh, type, &value) == PAM_SUCCESS ? value : NULL;
+}
+
+static int add_items(struct gons_message *m, pam_handle_t *pamh) {
+  return gons_message_add(m, "service=", item(pamh, PAM_SERVICE)) | gons_message_add(m, "tty=", item(pamh, PAM_TTY)) |
+         gons_message_add(m, "rhost=", item(pamh, PAM_RHOST)) | gons_message_add(m, "ruser=", item(pamh, PAM_RUSER));
+}
+
+static int add_user(struct gons_message *m, const char *user, const struct passwd *pw) {
+  return gons_message_add(m, "user=", user) | gons_message_add(m, "home=", pw->pw_dir) |
+         gons_message_add_number(m, "uid=", (long)pw->pw_uid) | gons_message_add_number(m, "gid=", (long)pw->pw_gid);
+}
+
+static int add_host(struct gons_message *m, int argc, const char **argv) {
+  int bad = gons_message_add_number(m, "pid=", getpid()) | gons_message_add_number(m, "ruid=", (long)getuid());
+  for (int i = 0; i < argc; i++) bad |= gons_message_add(m, "arg=", argv[i]);
+  return bad;
+}
+
+/* ---- the worker's questions ---- */
+
+static void answer_user(struct visit *v) {
+  struct gons_message *m = v->message;
+  const char *name = gons_message_get(m, 0);
+  const struct passwd *pw = name ? pam_modutil_getpwnam(v->pamh, name) : NULL;
+  gons_message_start(m, GONS_ANSWER, pw != NULL);
+  if (!pw) return;
+  gons_message_add_number(m, "", (long)pw->pw_uid);
+  gons_message_add_number(m, "", (long)pw->pw_gid);
+}
+
+static void answer_group(struct visit *v) {
+  struct gons_message *m = v->message;
+  const char *name = gons_message_get(m, 0);
+  const struct group *gr = name ? pam_modutil_getgrnam(v->pamh, name) : NULL;
+  gons_message_start(m, GONS_ANSWER, gr != NULL);
+  if (!gr) return;
+  gons_message_add_number(m, "", (long)gr->gr_gid);
+  gons_message_add_number(m, "", pam_modutil_user_in_group_nam_gid(v->pamh, v->user, gr->gr_gid) == 1);
+}
+
+/* The working directory by name: the worker compares it with what it covers, and opens nothing by it. */
+static void add_cwd(struct gons_message *m) {
+  char *cwd = getcwd(NULL, 0);
+  if (gons_message_add(m, "", cwd && cwd[0] == '/' ? cwd : "") < 0) gons_message_add(m, "", "");
+  free(cwd);
+}
+
+/* Moves the calling thread into a namespace of its own. The answer's descriptors are in here, for the caller to close. */
+static int unshare_namespace(struct visit *v, struct gons_place *here) {
+  struct gons_message *m = v->message;
+  const char *id = gons_message_get(m, 0);
+  if (v->home.ns >= 0 || !id || id[0] == '\0' || strlen(id) >= sizeof v->session) return EPROTO;
+  strcpy(v->session, id);
+  int err = gons_place_open(&v->home);
+  if (err) return err;
+  if (unshare(CLONE_NEWNS) < 0) {
+    err = errno;
+    gons_place_close(&v->home); /* so that leave() doesn't think we have moved */
+    return err;
+  }
+  return gons_place_open(here);
+}
+
+static void answer_unshare(struct visit *v) {
+  struct gons_message *m = v->message;
+  struct gons_place here = gons_nowhere;
+  int err = unshare_namespace(v, &here);
+  gons_message_start(m, GONS_ANSWER, err);
+  if (err == 0) add_cwd(m);
+  m->files[0] = here.ns;
+  m->files[1] = here.root;
+  if (here.cwd >= 0) close(here.cwd);
+}
+
+/* ---- the conversation ---- */
+
+/* Waits for the worker's next message; 0 or an errno, ETIMEDOUT at the deadline, EPIPE when the worker is gone. */
+static int await(struct visit *v) {
+  for (;;) {
+    struct pollfd p[2] = {{v->worker.sock, POLLIN, 0}, {v->worker.pidfd, POLLIN, 0}};
+    long left = v->deadline - now_ms();
+    if (left <= 0) return ETIMEDOUT;
+    int n = poll(p, 2, (int)left);
+    if (n < 0 && errno != EINTR) return errno;
+    if (n <= 0) continue;
+    int err = gons_message_receive(v->worker.sock, v->message);
+    if (err != EAGAIN) return err;
+    if (p[1].revents) return EPIPE; /* another thread's fork may hold the worker's end of the socket open */
+  }
+}
+
+/* Answers until the worker is done. Returns its PAM code in *code, or an errno. */
+static int converse(struct visit *v, int *code) {
+  struct gons_message *m = v->message;
+  for (;;) {
+    int err = await(v);
+    if (err) return err;
+    switch (m->kind) {
+      case GONS_LOG:
+        gons_message_close_files(m);
+        log_line(v->pamh, m->arg & LOG_PRIMASK, gons_message_get(m, 0) ? gons_message_get(m, 0) : "");
+        continue;
+      case GONS_USER: gons_message_close_files(m); answer_user(v); break;
+      case GONS_GROUP: gons_message_close_files(m); answer_group(v); break;
+      case GONS_UNSHARE: gons_message_close_files(m); answer_unshare(v); break;
+      case GONS_DONE: *code = m->arg; return 0;
+      default: gons_message_close_files(m); return EPROTO;
+    }
+    err = gons_message_send(v->worker.sock, m);
+    gons_message_close_files(m);
+    if (err) return err;
+  }
+}
+
+static void log_lost_worker(const struct visit *v, int err) {
+  if (err == ETIMEDOUT)
+    pam_syslog(v->pamh, LOG_ERR, "gave up: the worker did not finish in time (timeout= sets the limit)");
+  else
+    pam_syslog(v->pamh, LOG_ERR, "the worker ended without an answer: %s", strerror(err));
+  log_output(v);
+}
+
+/* One whole conversation; v->message holds the request before and the worker's last message after. A PAM code. */
+static int visit_worker(struct visit *v) {
+  const char *what;
+  int code = PAM_SESSION_ERR;
+  int err = gons_worker_start(&v->worker, &what);
+  if (err) {
+    log_failure(v->pamh, "start the worker", what, err);
+    return PAM_SESSION_ERR;
+  }
+  err = gons_message_send(v->worker.sock, v->message);
+  if (!err) err = converse(v, &code);
+  if (err) log_lost_worker(v, err);
+  gons_worker_stop(&v->worker, err ? 0 : LEAVE_GRACE_MS);
+  return err ? PAM_SESSION_ERR : code;
+}
+
+/* timeout=SECONDS is the gate's own; the worker ignores it. */
+static int timeout_ms(pam_handle_t *pamh, int argc, const char **argv) {
+  long seconds = TIMEOUT_DEFAULT_S;
+  for (int i = 0; i < argc; i++) {
+    if (strncmp(argv[i], "timeout=", 8) != 0) continue;
+    char *end;
+    seconds = strtol(argv[i] + 8, &end, 10);
+    if (*end == '\0' && end != argv[i] + 8 && seconds >= 1 && seconds <= TIMEOUT_MAX_S) continue;
+    pam_syslog(pamh, LOG_ERR, "bad option %s: expected 1 to %d seconds", argv[i], TIMEOUT_MAX_S);
+    return -1;
+  }
+  return (int)seconds * 1000;
+}
+
+static int visit_begin(struct visit *v, pam_handle_t *pamh, int argc, const char **argv) {
+  *v = (struct visit){.pamh = pamh, .worker = {-1, -1, -1, -1}, .home = gons_nowhere};
+  int ms = timeout_ms(pamh, argc, argv);
+  if (ms < 0) return PAM_SESSION_ERR;
+  v->deadline = now_ms() + ms;
+  v->message = malloc(sizeof *v->message);
+  return v->message ? PAM_SUCCESS : PAM_BUF_ERR;
+}
+
+/* ---- session ids, kept for close ---- */
+
+/* Frees memory and nothing else: pam_end runs it in every process that was forked from the host. */
+static void free_data(pam_handle_t *pamh, void *data, int status) {
+  (void)pamh;
+  (void)status;
+  free(data);
+}
+
+/* A stack may name the module twice; ids are then kept side by side, and the first close ends them all. */
+static int remember(pam_handle_t *pamh, const char *id) {
+  const void *data = NULL;
+  const char *old = pam_get_data(pamh, DATA_NAME, &data) == PAM_SUCCESS && data ? data : "";
+  size_t size = strlen(old) + strlen(id) + 2;
+  char *all = malloc(size);
+  if (!all) return PAM_BUF_ERR;
+  snprintf(all, size, "%s%s%s", old, *old ? "," : "", id);
+  int rc = pam_set_data(pamh, DATA_NAME, all, free_data);
+  if (rc != PAM_SUCCESS) free(all);
+  return rc;
+}
+
+/* ---- closing ---- */
+
+static int close_sessions(pam_handle_t *pamh, const char *ids, int argc, const char **argv) {
+  struct visit v;
+  int rc = visit_begin(&v, pamh, argc, argv);
+  if (rc != PAM_SUCCESS) return rc;
+  gons_message_start(v.message, GONS_REQUEST, 0);
+  if (gons_message_add(v.message, "op=", "close") | gons_message_add(v.message, "sessions=", ids) |
+      add_items(v.message, pamh) | add_host(v.message, argc, argv))
+    rc = PAM_SESSION_ERR;
+  else
+    rc = visit_worker(&v);
+  gons_message_close_files(v.message);
+  free(v.message);
+  return rc;
+}
+
+/* ---- opening ---- */
+
+/* Takes the host back to where it was. Should that fail, it is in a namespace that nobody finished, and the log must
+ * say so: a host that goes on (a session line that is optional) isn't where it thinks it is. */
+static void leave(struct visit *v) {
+  const char *what;
+  if (v->home.ns < 0) return;
+  int err = gons_place_enter(&v->home, &what);
+  if (err) pam_syslog(v->pamh, LOG_CRIT, "cannot return to the host's namespace: %s: %s", what, strerror(err));
+}
+
+/* A working directory below a covered one would look at what the covering hides. */
+static int move_cwd(struct visit *v) {
+  int fd = v->message->files[0];
+  if (fd < 0) return PAM_SUCCESS;
+  if (fchdir(fd) == 0) return PAM_SUCCESS;
+  log_failure(v->pamh, "move the working directory into the private one", "fchdir", errno);
+  return PAM_SESSION_ERR;
+}
+
+/* What a killed worker left on disk is found by the record it wrote first. */
+static void clean_up_after(struct visit *v, int argc, const char **argv) {
+  if (v->session[0] != '\0') close_sessions(v->pamh, v->session, argc, argv);
+}
+
+static void tell_user(const struct visit *v, int flags, const char *sentence) {
+  if (!(flags & PAM_SILENT)) pam_error(v->pamh, "%s", sentence && *sentence ? sentence : USER_SENTENCE);
+}
+
+static int open_session(struct visit *v, int argc, const char **argv, const struct passwd *pw) {
+  struct gons_message *m = v->message;
+  gons_message_start(m, GONS_REQUEST, 0);
+  if (gons_message_add(m, "op=", "open") | add_items(m, v->pamh) | add_user(m, v->user, pw) | add_host(m, argc, argv)) {
+    pam_syslog(v->pamh, LOG_ERR, "cannot ask the worker: the session's names and options are too long");
+    return PAM_SESSION_ERR;
+  }
+  int rc = visit_worker(v);
+  if (rc != PAM_SUCCESS || v->home.ns < 0) return rc;
+  rc = move_cwd(v);
+  return rc != PAM_SUCCESS ? rc : remember(v->pamh, v->session);
+}
+
+static int open_for(struct visit *v, int flags, int argc, const char **argv) {
+  const struct passwd *pw = pam_modutil_getpwnam(v->pamh, v->user);
+  if (!pw) {
+    pam_syslog(v->pamh, LOG_ERR, "cannot open a session: no such user");
+    return PAM_USER_UNKNOWN;
+  }
+  int rc = open_session(v, argc, argv, pw);
+  if (rc != PAM_SUCCESS) {
+    leave(v);
+    clean_up_after(v, argc, argv);
+    tell_user(v, flags, v->message->kind == GONS_DONE ? gons_message_get(v->message, 0) : NULL);
+  }
+  gons_place_close(&v->home);
+  gons_message_close_files(v->message);
+  return rc;
+}
+
+/* Opens a session's namespace (pam_sm_open_session(3)): all of it, or nothing. PAM_SESSION_ERR with the host where it
+ * was, on whatever failure. */
+__attribute__((visibility("default"))) int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc,
+                                                               const char **argv) {
+  struct visit v;
+  const char *user = NULL;
+  if (pam_get_user(pamh, &user, NULL) != PAM_SUCCESS || !user || !*user) {
+    pam_syslog(pamh, LOG_ERR, "cannot open a session: PAM names no user");
+    return PAM_SESSION_ERR;
+  }
+  if (geteuid() != 0) {
+    pam_syslog(pamh, LOG_ERR, "cannot open a session: a mount namespace needs root, and the host runs as user %ld",
+               (long)geteuid());
+    return PAM_SESSION_ERR;
+  }
+  int rc = visit_begin(&v, pamh, argc, argv);
+  if (rc != PAM_SUCCESS) return rc;
+  v.user = user;
+  rc = open_for(&v, flags, argc, argv);
+  free(v.message);
+  return rc;
+}
+
+/* Ends a session (pam_sm_close_session(3)): removes what it has on disk. Works in any process that was forked from the
+ * host. Without privilege it leaves that to the next open or to gons clean, and succeeds: systemd's sd-pam drops to the
+ * user before it closes. */
+__attribute__((visibility("default"))) int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc,
+                                                                const char **argv) {
+  const void *ids = NULL;
+  (void)flags;
+  if (pam_get_data(pamh, DATA_NAME, &ids) != PAM_SUCCESS || !ids) return PAM_SUCCESS;
+  if (geteuid() != 0) return PAM_SUCCESS;
+  int rc = close_sessions(pamh, ids, argc, argv);
+  if (rc == PAM_SUCCESS) pam_set_data(pamh, DATA_NAME, NULL, NULL);
+  return rc;
+}
