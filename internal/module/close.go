@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
+	"gons/internal/linux"
 	"gons/internal/safepath"
 	"gons/internal/session"
 )
@@ -23,9 +25,9 @@ func (w *worker) close(req request) error {
 	}
 	defer store.Close()
 	var failed []error
-	for _, id := range req.sessions {
+	for _, id := range slices.Backward(req.sessions) { // of two sessions in one stack, the later one covers the earlier
 		if err := end(store, id); err != nil {
-			failed = append(failed, fmt.Errorf("cannot end session %s of %s: %w", id, req.session.User, err))
+			failed = append(failed, err)
 		}
 	}
 	if err := errors.Join(failed...); err != nil {
@@ -35,16 +37,22 @@ func (w *worker) close(req request) error {
 	return nil
 }
 
+// end ends one session. Inside it, what is to be removed may be out of reach (its parent is covered) or in use (a mount
+// of the user's, or of a second session of the same stack, is on top of it); then it tries again with nothing covered.
 func end(store *session.Store, id string) error {
 	always := func() bool { return true }
 	record, readErr := store.Get(id)
 	err := store.End(id, always)
-	if !errors.Is(err, session.ErrElsewhere) || readErr != nil {
-		return err
+	if readErr == nil && (errors.Is(err, session.ErrElsewhere) || errors.Is(err, linux.EBUSY)) {
+		runtime.LockOSThread() // and never unlocked: the thread goes to another namespace
+		if uncover := store.Uncover(record.Covered); uncover != nil {
+			err = fmt.Errorf("%w; %w", err, uncover)
+		} else {
+			err = store.End(id, always)
+		}
 	}
-	runtime.LockOSThread() // and never unlocked: the thread goes to another namespace
-	if uncover := store.Uncover(record.Covered); uncover != nil {
-		return fmt.Errorf("%w; %w", err, uncover)
+	if err != nil {
+		return fmt.Errorf("cannot end session %s of %s: %w", id, record.User, err)
 	}
-	return store.End(id, always)
+	return nil
 }

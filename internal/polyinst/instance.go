@@ -45,9 +45,12 @@ func Expand(text string, req Request) string {
 // expandPath expands a path and checks what came out: a home or user name that leads elsewhere must not choose where
 // root mounts.
 func expandPath(text string, req Request) (string, error) {
-	path := strings.TrimRight(Expand(text, req), "/")
+	path := Expand(text, req)
+	if strings.HasPrefix(path, "/") {
+		path = "/" + strings.Join(strings.FieldsFunc(path, func(c rune) bool { return c == '/' }), "/")
+	}
 	switch {
-	case path == "":
+	case path == "/":
 		return "", fmt.Errorf("%s is / for user %s: that can't be polyinstantiated", text, req.User)
 	case !strings.HasPrefix(path, "/"):
 		return "", fmt.Errorf("%s is %q for user %s: not an absolute path", text, path, req.User)

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gons/internal/config"
+	"gons/internal/module"
+	"gons/internal/safepath"
+	"gons/internal/session"
+	"gons/internal/sharedtree"
+)
+
+func newBoot() *cobra.Command {
+	var dryRun bool
+	var file string
+	cmd := &cobra.Command{
+		Use:   "boot",
+		Short: "Prepare the host: / shared, polyinstantiated directories private, instance parents made",
+		Long: `Makes / and every mount below it shared, each polyinstantiated directory (/tmp where nothing is configured) a
+private mount of its own, and every instance parent root's with mode 000; and cleans up after dead sessions.
+What is as it should be is left alone, so that it can run at any time.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return boot(cmd, file, dryRun) },
+	}
+	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would change, and change nothing")
+	configFlag(cmd, &file)
+	return cmd
+}
+
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "config", "", "read `FILE` instead of /etc/security/gons.yaml, as the module's config= does")
+}
+
+func boot(cmd *cobra.Command, file string, dryRun bool) error {
+	root, err := safepath.OpenRoot()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	cfg, err := bootConfig(cmd, root, file)
+	if err != nil {
+		return err
+	}
+	wanted := sharedtree.Want(cfg)
+	facts, err := sharedtree.Gather(root, wanted)
+	if err != nil {
+		return err
+	}
+	plan := sharedtree.Build(wanted, facts)
+	failed := applyChanges(cmd, root, plan, dryRun)
+	cleaned, err := clean(cmd, root, dryRun)
+	if len(plan.Changes)+cleaned == 0 && failed == nil && err == nil {
+		fmt.Fprintln(cmd.OutOrStdout(), "nothing to do")
+	}
+	return errors.Join(failed, err)
+}
+
+// bootConfig returns nil for a machine that has no configuration yet.
+func bootConfig(cmd *cobra.Command, root *safepath.Root, file string) (*config.Config, error) {
+	cfg, err := module.LoadConfig(safepath.Files{Root: root, Strict: true}, file)
+	if errors.Is(err, fs.ErrNotExist) && file == "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "gons: warning: nothing is configured; preparing /tmp only")
+		return nil, nil
+	}
+	return cfg, err
+}
+
+// applyChanges makes what changes can be made: one that fails keeps nobody from the others.
+func applyChanges(cmd *cobra.Command, root *safepath.Root, plan sharedtree.Plan, dryRun bool) error {
+	prefix := ""
+	if dryRun {
+		prefix = "would "
+	}
+	var failed []error
+	for _, c := range plan.Changes {
+		if !dryRun {
+			if err := sharedtree.Apply(root, c); err != nil {
+				failed = append(failed, fmt.Errorf("cannot %s: %w", c, err))
+				continue
+			}
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), prefix+c.String())
+	}
+	if len(plan.Problems) > 0 {
+		failed = append(failed, errors.New(strings.Join(plan.Problems, "\ngons: ")))
+	}
+	return errors.Join(failed...)
+}
+
+func newClean() *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "clean",
+		Short: "Remove what sessions left that ended without privilege, or were killed",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			root, err := safepath.OpenRoot()
+			if err != nil {
+				return err
+			}
+			defer root.Close()
+			n, err := clean(cmd, root, dryRun)
+			if n == 0 && err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do")
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would be removed, and remove nothing")
+	return cmd
+}
+
+// clean ends dead sessions and returns how many.
+func clean(cmd *cobra.Command, root *safepath.Root, dryRun bool) (int, error) {
+	store, err := session.Open(root)
+	if err != nil {
+		return 0, err
+	}
+	defer store.Close()
+	results, err := store.Sweep(session.Proc{}, dryRun, func() bool { return true })
+	verb := "removed"
+	if dryRun {
+		verb = "would remove"
+	}
+	removed, failed := 0, []error{err}
+	for _, r := range results {
+		if r.Err != nil {
+			failed = append(failed, r.Err)
+			continue
+		}
+		removed++
+		fmt.Fprintf(cmd.OutOrStdout(), "%s what session %s of %s left\n", verb, r.Record.ID, r.Record.User)
+	}
+	return removed, errors.Join(failed...)
+}

@@ -1,0 +1,225 @@
+package sharedtree
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"gons/internal/linux"
+	"gons/internal/safepath"
+)
+
+// Gather reads what Build needs to know. It changes nothing.
+func Gather(root *safepath.Root, w Wanted) (Facts, error) {
+	f := Facts{Resolved: map[string]string{}, Parents: map[string]ParentFact{}}
+	file, err := os.Open("/proc/thread-self/mountinfo")
+	if err != nil {
+		return f, fmt.Errorf("cannot read the mount table: %w", err)
+	}
+	defer file.Close()
+	if f.Mounts, err = Parse(file); err != nil {
+		return f, err
+	}
+	for _, path := range w.Private {
+		if dir, err := root.Open(path); err == nil {
+			f.Resolved[path] = dir.Resolved
+			dir.Close()
+		}
+	}
+	for _, path := range w.Parents {
+		if f.Parents[path], err = gatherParent(root, path); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+func gatherParent(root *safepath.Root, path string) (ParentFact, error) {
+	dir, err := root.Open(path)
+	var other *safepath.NotDirectoryError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ParentFact{Missing: true}, nil
+	case errors.As(err, &other):
+		return ParentFact{Stat: linux.Stat{Type: other.Type}}, nil
+	case err != nil:
+		return ParentFact{}, err
+	}
+	defer dir.Close()
+	list, err := dir.OpenAt(".", linux.ReadDirectory, false)
+	if linux.Is(err, linux.EACCES) { // a dry run by somebody else than root
+		return ParentFact{Stat: dir.Stat}, nil
+	}
+	if err != nil {
+		return ParentFact{}, fmt.Errorf("cannot open %s: %w", path, err)
+	}
+	defer list.Close()
+	names, err := list.Names(1)
+	return ParentFact{Stat: dir.Stat, Empty: len(names) == 0}, err
+}
+
+// Apply makes one change.
+func Apply(root *safepath.Root, c Change) error {
+	switch c := c.(type) {
+	case ShareTree:
+		return onMount(root, "/", nil, func(h *linux.Handle) error { return linux.SetPropagation(h, linux.Shared, true) })
+	case Share:
+		return onMount(root, c.Mount.Point, &c.Mount, func(h *linux.Handle) error { return linux.SetPropagation(h, linux.Shared, false) })
+	case MakePrivate:
+		return onMount(root, c.Mount.Point, &c.Mount, func(h *linux.Handle) error { return linux.SetPropagation(h, linux.Private, false) })
+	case BindPrivate:
+		return bindPrivate(root, c.Path)
+	case MakeParent:
+		return makeParent(root, c.Path)
+	case FixParent:
+		return fixParent(root, c)
+	}
+	return fmt.Errorf("internal error: no way to make the change %T", c)
+}
+
+// onMount hands f the root of the mount at point, a file's mount too, after making sure that it is still the one that
+// was planned for.
+func onMount(root *safepath.Root, point string, planned *Mount, f func(*linux.Handle) error) error {
+	h, err := openPoint(root, point)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	st, err := h.Stat()
+	if err != nil {
+		return fmt.Errorf("cannot look at %s: %w", point, err)
+	}
+	if planned != nil && st.MountID != planned.ID {
+		return fmt.Errorf("cannot change the mount on %s: another one was mounted there meanwhile", point)
+	}
+	if err := f(h); err != nil {
+		return fmt.Errorf("cannot change the mount on %s: %w", point, err)
+	}
+	return nil
+}
+
+func openPoint(root *safepath.Root, point string) (*linux.Handle, error) {
+	if point == "/" {
+		dir, err := root.Open("/")
+		if err != nil {
+			return nil, err
+		}
+		dir.Mount.Close()
+		return dir.Handle, nil
+	}
+	parent, name, err := root.OpenParent(point)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	h, err := parent.OpenAt(name, linux.LookAt, false)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s: %w", point, err)
+	}
+	return h, nil
+}
+
+// bindPrivate binds with all that is mounted below, which would vanish from sight otherwise. The bind mount is made
+// private after it is attached: what is attached to a shared mount becomes shared (mount_namespaces(7)).
+func bindPrivate(root *safepath.Root, path string) error {
+	dir, err := root.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	tree, err := linux.CloneTree(dir.Handle, true)
+	if err != nil {
+		return fmt.Errorf("cannot bind %s: %w", path, err)
+	}
+	defer tree.Close()
+	if err := linux.Attach(tree, dir.Handle); err != nil {
+		return fmt.Errorf("cannot bind %s on itself: %w", path, err)
+	}
+	if err := linux.SetPropagation(tree, linux.Private, false); err != nil {
+		return fmt.Errorf("cannot make %s private: %w", path, err)
+	}
+	return nil
+}
+
+// makeParent makes an instance parent, and plain directories of root's on the way to it.
+func makeParent(root *safepath.Root, path string) error {
+	at := ""
+	names := strings.Split(strings.Trim(path, "/"), "/")
+	for i, name := range names {
+		mode := uint32(0o755)
+		if i == len(names)-1 {
+			mode = 0
+		}
+		if err := makeMissing(root, at+"/", name, mode); err != nil {
+			return err
+		}
+		at += "/" + name
+	}
+	return nil
+}
+
+func makeMissing(root *safepath.Root, dir, name string, mode uint32) error {
+	parent, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	err = parent.Mkdir(name, mode&0o700)
+	if linux.Is(err, linux.EEXIST) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make %s%s: %w", dir, name, err)
+	}
+	h, err := parent.OpenAt(name, linux.ReadDirectory, true)
+	if err != nil {
+		return fmt.Errorf("cannot open %s%s: %w", dir, name, err)
+	}
+	defer h.Close()
+	st, err := h.Stat()
+	if err != nil || st.UID != 0 {
+		return fmt.Errorf("cannot make %s%s: it was exchanged for another directory", dir, name)
+	}
+	return h.Chmod(mode)
+}
+
+func fixParent(root *safepath.Root, c FixParent) error {
+	dir, err := root.Open(c.Path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	h, err := dir.OpenAt(".", linux.ReadDirectory, false)
+	if err != nil {
+		return fmt.Errorf("cannot open %s: %w", c.Path, err)
+	}
+	defer h.Close()
+	st, err := h.Stat()
+	if err == nil && !st.SameFile(c.Stat) {
+		err = errors.New("it was exchanged for another directory")
+	}
+	if err == nil {
+		err = h.Chmod(0)
+	}
+	if err == nil { // the mode first: nobody gets in between
+		err = h.Chown(0, 0)
+	}
+	if err == nil && c.Stat.UID != 0 {
+		err = stillEmpty(h)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make %s root's with mode 000: %w", c.Path, err)
+	}
+	return nil
+}
+
+// stillEmpty is asked after the directory is root's: its former owner may have put something in until then.
+func stillEmpty(h *linux.Handle) error {
+	names, err := h.Names(1)
+	if err == nil && len(names) > 0 {
+		err = errors.New("its former owner has put something in it; look at it and remove it")
+	}
+	return err
+}

@@ -1,0 +1,196 @@
+package sharedtree
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"gons/internal/config"
+	"gons/internal/linux"
+	"gons/internal/polyinst"
+)
+
+// Wanted is what the host should be like.
+type Wanted struct {
+	// Private are directories that should be private mounts of their own.
+	Private []string
+	// Parents are instance parents, which should be root's with mode 000.
+	Parents []string
+}
+
+// Want derives Wanted from a configuration. Directories and parents that depend on the user can't be prepared at boot
+// and are left out. A nil configuration wants what the classic recipe does: /tmp private.
+func Want(cfg *config.Config) Wanted {
+	if cfg == nil {
+		return Wanted{Private: []string{"/tmp"}}
+	}
+	var w Wanted
+	for _, d := range cfg.Directories {
+		if static(d.Path) {
+			w.Private = appendNew(w.Private, path.Clean(d.Path))
+		}
+		prefix := d.InstancePrefix
+		if i := strings.LastIndexByte(prefix, '/'); i > 0 && static(prefix[:i]) {
+			w.Parents = appendNew(w.Parents, path.Clean(prefix[:i]))
+		}
+	}
+	return w
+}
+
+func static(path string) bool { return strings.HasPrefix(path, "/") && !strings.Contains(path, "$") }
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// ParentFact is what stands where an instance parent belongs.
+type ParentFact struct {
+	Missing bool
+	Stat    linux.Stat
+	Empty   bool
+}
+
+// Facts are what the changes depend on beside Wanted.
+type Facts struct {
+	Mounts []Mount
+	// Resolved are the paths of Wanted.Private that exist, with no symbolic links.
+	Resolved map[string]string
+	Parents  map[string]ParentFact
+}
+
+// Change is one thing that is done to the host. Its String says it in words.
+type Change interface{ String() string }
+
+// ShareTree makes / and all below it shared, each mount a peer group of its own.
+type ShareTree struct{}
+
+// String says it in words.
+func (ShareTree) String() string { return "make / and every mount below it shared" }
+
+// Share makes one mount shared.
+type Share struct{ Mount Mount }
+
+// String says it in words.
+func (c Share) String() string { return "make the mount on " + c.Mount.Point + " shared" }
+
+// BindPrivate makes a directory a mount of its own, by binding it on itself, and private.
+type BindPrivate struct{ Path string }
+
+// String says it in words.
+func (c BindPrivate) String() string { return "bind " + c.Path + " on itself and make it private" }
+
+// MakePrivate makes an existing mount private.
+type MakePrivate struct{ Mount Mount }
+
+// String says it in words.
+func (c MakePrivate) String() string { return "make the mount on " + c.Mount.Point + " private" }
+
+// MakeParent makes an instance parent.
+type MakeParent struct{ Path string }
+
+// String says it in words.
+func (c MakeParent) String() string {
+	return "make the instance parent " + c.Path + ", root's, mode 000"
+}
+
+// FixParent gives an existing instance parent to root and takes all permissions away.
+type FixParent struct {
+	Path string
+	Stat linux.Stat
+}
+
+// String says it in words.
+func (c FixParent) String() string {
+	return fmt.Sprintf("make the instance parent %s root's, mode 000 (it is user %d's, mode %04o)", c.Path, c.Stat.UID, c.Stat.Mode)
+}
+
+// Plan is what has to change on a host, and what can't be changed.
+type Plan struct {
+	Changes []Change
+	// Problems are in the way of Wanted, and need an administrator.
+	Problems []string
+}
+
+// Build decides what has to change. A host that is as wanted needs no changes.
+func Build(w Wanted, f Facts) Plan {
+	var p Plan
+	private := privatePaths(w, f, &p)
+	p.Changes = append(p.Changes, share(table(f.Mounts), private)...)
+	for _, path := range private {
+		p.Changes = append(p.Changes, makePrivate(table(f.Mounts), path)...)
+	}
+	for _, path := range w.Parents {
+		parent(path, f.Parents[path], &p)
+	}
+	return p
+}
+
+func privatePaths(w Wanted, f Facts, p *Plan) []string {
+	var out []string
+	for _, path := range w.Private {
+		resolved, ok := f.Resolved[path]
+		if !ok {
+			p.Problems = append(p.Problems, fmt.Sprintf("%s can't be made private: it isn't there, or no directory", path))
+			continue
+		}
+		out = appendNew(out, resolved)
+	}
+	return out
+}
+
+// share lists the mounts that have to become shared: all but the private directories and what is mounted below them.
+// One recursive change where nothing stands in its way; else one by one, so that a mount that is private on purpose is
+// never shared, not even for a moment.
+func share(t table, private []string) []Change {
+	var single []Change
+	excluded, shared := 0, 0
+	for _, m := range t {
+		switch {
+		case slices.ContainsFunc(private, func(p string) bool { return isBelow(m.Point, p) }):
+			excluded++
+		case m.Peers != 0:
+			shared++
+		case t.visible(m) && !m.Unbindable:
+			single = append(single, Share{m})
+		}
+	}
+	if len(single) > 1 && excluded == 0 && shared == 0 {
+		return []Change{ShareTree{}}
+	}
+	return single
+}
+
+func isBelow(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+func makePrivate(t table, path string) []Change {
+	m, ok := t.at(path)
+	switch {
+	case !ok || m.Point != path:
+		return []Change{BindPrivate{path}}
+	case m.Peers != 0 || m.Master != 0:
+		return []Change{MakePrivate{m}}
+	}
+	return nil
+}
+
+func parent(path string, f ParentFact, p *Plan) {
+	switch {
+	case f.Missing:
+		p.Changes = append(p.Changes, MakeParent{path})
+	case f.Stat.Type != linux.TypeDirectory:
+		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: it is %s", path, f.Stat.Type))
+	case polyinst.CheckInstanceParent(f.Stat) == nil:
+	case f.Stat.UID != 0 && !f.Empty:
+		// What is in it was made by that user, who could have prepared an instance for somebody else.
+		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: it is user %d's and not empty; look at it and remove it",
+			path, f.Stat.UID))
+	default:
+		p.Changes = append(p.Changes, FixParent{path, f.Stat})
+	}
+}

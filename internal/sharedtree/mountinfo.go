@@ -1,0 +1,160 @@
+// Package sharedtree prepares the host at boot: / recursively shared, so that mounts made on the host reach every
+// session; the polyinstantiated directories private mounts of their own; instance parents that only root can look into.
+//
+// As in polyinst, deciding is pure: Build turns the mount table and facts into a list of changes, which is what
+// gons boot --dry-run prints; apply.go makes them. What a session's own namespace looks like belongs to polyinst.
+package sharedtree
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// Mount is one line of a mount table (proc_pid_mountinfo(5)).
+type Mount struct {
+	ID, Parent uint64
+	// Point is where it is mounted.
+	Point string
+	// Peers is its peer group, 0 where it isn't shared; Master the group it is a slave of, 0 where it is none.
+	Peers, Master uint64
+	// Unbindable mounts are private and can't be shared without being made bindable first.
+	Unbindable bool
+}
+
+// Parse reads a mount table. A line that it doesn't understand is an error: a guess could make a mount shared that must
+// not be.
+func Parse(r io.Reader) ([]Mount, error) {
+	var out []Mount
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		m, err := parseLine(lines.Text())
+		if err != nil {
+			return nil, fmt.Errorf("mount table, line %d: %w", n, err)
+		}
+		out = append(out, m)
+	}
+	return out, lines.Err()
+}
+
+// parseLine reads "36 35 98:0 /root /point options [optional…] - type source options".
+func parseLine(line string) (Mount, error) {
+	fields := strings.Split(line, " ")
+	if len(fields) < 7 {
+		return Mount{}, fmt.Errorf("%q has too few fields", line)
+	}
+	id, err := strconv.ParseUint(fields[0], 10, 64)
+	if err != nil {
+		return Mount{}, err
+	}
+	parent, err := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil {
+		return Mount{}, err
+	}
+	m := Mount{ID: id, Parent: parent, Point: unescape(fields[4])}
+	for _, f := range fields[6:] {
+		if f == "-" {
+			return m, nil
+		}
+		if err := m.optional(f); err != nil {
+			return Mount{}, err
+		}
+	}
+	return Mount{}, fmt.Errorf("%q has no separator", line)
+}
+
+func (m *Mount) optional(field string) (err error) {
+	tag, value, _ := strings.Cut(field, ":")
+	switch tag {
+	case "shared":
+		m.Peers, err = strconv.ParseUint(value, 10, 64)
+	case "master":
+		m.Master, err = strconv.ParseUint(value, 10, 64)
+	case "unbindable":
+		m.Unbindable = true
+	} // others, propagate_from among them, say nothing that matters here
+	return err
+}
+
+// unescape undoes the kernel's \040 for space, tab, newline and backslash.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// table answers questions about a mount table.
+type table []Mount
+
+// at returns the mount that a walk to path, which has no symbolic links, ends on. ok is false when path lies above the
+// table's root, as in a chroot.
+func (t table) at(path string) (m Mount, ok bool) {
+	m, ok = t.root()
+	if !ok {
+		return m, false
+	}
+	prefixes := []string{"/"}
+	for i := 1; i < len(path); i++ {
+		if path[i] == '/' {
+			prefixes = append(prefixes, path[:i])
+		}
+	}
+	if path != "/" {
+		prefixes = append(prefixes, path)
+	}
+	for _, p := range prefixes {
+		m = t.top(m, p)
+	}
+	return m, true
+}
+
+// root is the lowest mount of /: the one whose parent isn't in the table, or is itself.
+func (t table) root() (Mount, bool) {
+	for _, m := range t {
+		if m.Point == "/" && (m.Parent == m.ID || !t.has(m.Parent)) {
+			return m, true
+		}
+	}
+	return Mount{}, false
+}
+
+func (t table) has(id uint64) bool {
+	for _, m := range t {
+		if m.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// top climbs from m over everything that is stacked on it at point.
+func (t table) top(m Mount, point string) Mount {
+	for again := true; again; {
+		again = false
+		for _, c := range t {
+			if c.Parent == m.ID && c.ID != m.ID && c.Point == point {
+				m, again = c, true
+				break
+			}
+		}
+	}
+	return m
+}
+
+// visible reports whether a walk to m's mount point ends on m: another mount may cover it.
+func (t table) visible(m Mount) bool {
+	at, ok := t.at(m.Point)
+	return ok && at.ID == m.ID
+}

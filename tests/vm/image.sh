@@ -1,0 +1,142 @@
+#!/bin/bash
+# image.sh SUITE OUTDIR: build the machine image that tests/vm boots.
+#
+# OUTDIR/root is a Debian system of the given suite (trixie, bookworm) as a
+# plain directory tree, OUTDIR/stamp says what it was made from: a second run
+# with the same script ends at once. Nothing in it belongs to one test; what a
+# test needs on top (the module, its configuration, keys) is laid over it at
+# each boot. Run as root.
+#
+# Mirrors come from this machine's own apt configuration with the suite's name
+# replaced, and so does trust: packages are verified against this machine's
+# debian-archive-keyring, or a newer one fetched (and verified) by its apt.
+set -euo pipefail
+
+packages=(
+	systemd systemd-sysv dbus dbus-user-session libpam-systemd
+	libpam-modules libpam-modules-bin libpam-runtime
+	openssh-server openssh-client login passwd util-linux sudo cron
+	procps iproute2 strace
+)
+
+# What would wake up by itself and disturb a test, or needs a terminal.
+masked=(
+	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
+	e2scrub_all.timer fstrim.timer systemd-tmpfiles-clean.timer
+	console-getty.service getty@tty1.service
+)
+
+die() {
+	echo "image.sh: $*" >&2
+	exit 1
+}
+
+# sources SUITE: one-line apt sources for SUITE, after this machine's own
+# (main only: bookworm, bookworm-updates, bookworm-security become SUITE, ...).
+sources() {
+	local own release uri
+	# shellcheck source=/dev/null
+	own=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+	[ -n "$own" ] || die "cannot read VERSION_CODENAME from /etc/os-release"
+	# shellcheck disable=SC2016 # apt-get expands these
+	apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+		sort -u | while read -r release component uri; do
+		[ "$component" = main ] || continue
+		case $release in
+		"$own" | "$own"-updates | "$own"-security) echo "deb $uri $1${release#"$own"} main" ;;
+		esac
+	done
+}
+
+# keyring DIR SUITE: the path of a keyring that holds SUITE's keys, from this
+# machine or, downloaded into DIR, from a newer debian-archive-keyring.
+keyring() {
+	local top file
+	for top in / "$1/keyring"; do
+		if [ "$top" != / ]; then
+			(cd "$1" && apt-get -qq download debian-archive-keyring >&2) ||
+				die "cannot download debian-archive-keyring"
+			dpkg-deb -x "$1"/debian-archive-keyring_*.deb "$top"
+		fi
+		for file in "$top"/usr/share/keyrings/debian-archive-"$2"-stable.[gp]*; do
+			[ -e "$file" ] || continue
+			echo "$top/usr/share/keyrings/debian-archive-keyring.${file##*.}"
+			return
+		done
+	done
+	die "no keys of $2 on this machine, nor in the newest debian-archive-keyring that it offers"
+}
+
+# configure ROOT: users and settings, the same in every image.
+configure() {
+	local root=$1 user uid=1001
+	for user in alice bob; do
+		chroot "$root" useradd -u $uid -U -m -s /bin/bash -p '*' "$user"
+		uid=$((uid + 1))
+	done
+	# Fixed, so that no boot is a first boot with presets to apply.
+	echo 67006f6e7300000000000000766d0001 >"$root/etc/machine-id"
+	echo machine >"$root/etc/hostname"
+	printf '127.0.0.1 localhost machine\n::1 localhost\n' >"$root/etc/hosts"
+	: >"$root/etc/fstab"
+	echo LANG=C.UTF-8 >"$root/etc/default/locale" # pam_env warns without it
+	# A user's manager ends three seconds after the last session, not ten. With
+	# none, a test's quick logins run into systemd's limit of five starts in 10 s.
+	mkdir -p "$root/etc/systemd/logind.conf.d"
+	printf '[Login]\nUserStopDelaySec=3\n' >"$root/etc/systemd/logind.conf.d/vm.conf"
+	local unit
+	for unit in "${masked[@]}"; do
+		ln -sf /dev/null "$root/etc/systemd/system/$unit"
+	done
+	# Nor is it one after an update, with caches to rebuild.
+	touch "$root/etc/.updated" "$root/var/.updated"
+	# No mirror's name stays behind, and no package lists.
+	rm -rf "$root"/etc/apt/sources.list{,.d/*} "$root"/etc/apt/apt.conf.d/99mmdebstrap
+	rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*
+}
+
+# bootstrap SUITE DIR: build DIR/root, with DIR for scratch files.
+bootstrap() {
+	local suite=$1 dir=$2 key list
+	key=$(keyring "$dir" "$suite")
+	list=$(sources "$suite")
+	[ -n "$list" ] || die "cannot find a Debian mirror in this machine's apt configuration"
+	# How this machine reaches its mirrors: proxies and clocks.
+	apt-config dump | grep -E '^Acquire::(https?|Check-)' >"$dir/apt.conf" || true
+	# Mounts that mmdebstrap makes are gone with this namespace, whatever happens.
+	unshare --mount --propagation private mmdebstrap --quiet --mode=root --variant=minbase \
+		--format=directory --keyring="$key" --aptopt="$dir/apt.conf" \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+		--include="$(IFS=,; echo "${packages[*]}")" \
+		"$suite" "$dir/root" - <<<"$list" >"$dir/log" 2>&1 || {
+		tail -n 40 "$dir/log" >&2
+		die "cannot build the image of $suite"
+	}
+	configure "$dir/root"
+}
+
+main() {
+	[ $# = 2 ] || die "usage: image.sh SUITE OUTDIR"
+	[ "$(id -u)" = 0 ] || die "must be root"
+	local suite=$1 out=$2 stamp work started=$SECONDS
+	stamp="$suite $(sha256sum <"$0")"
+	built() { [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; }
+	built && return
+	# Whoever builds waits for running machines, and for others who build.
+	mkdir -p "$out"
+	exec 9>"$out/lock"
+	flock 9
+	built && return
+	echo "image.sh: building a Debian $suite machine in $out (about a minute)"
+	work=$out/new
+	rm -rf --one-file-system "$work" "$out/stamp" "$out/root"
+	mkdir "$work"
+	bootstrap "$suite" "$work" 9>&-
+	mv "$work/root" "$out/root"
+	rm -rf "$work"
+	echo "$stamp" >"$out/stamp"
+	echo "image.sh: $suite is ready: $(du -sh "$out/root" | cut -f1), $((SECONDS - started)) s"
+}
+
+main "$@"
