@@ -106,10 +106,8 @@ var yamlErrors = []parserTest{
 	{"instances for tmpfs", entry + "    method: tmpfs\n    instances: /x\n    prefix: \"\"\n", "" +
 		"f:6:16: directories[0].instances: not expected: method tmpfs has no instances on disk\n" +
 		"f:7:13: directories[0].prefix: not expected: method tmpfs has no instances on disk"},
-	{"instances inside", entry + "    method: user\n    instances: /tmp/inst\n",
-		`f:6:16: directories[0].instances: "/tmp/inst" is not outside "/tmp", which an instance hides`},
 	{"instances at the path", entry + "    method: tmpdir\n    instances: /tmp/\n",
-		`f:6:16: directories[0].instances: "/tmp" is not outside "/tmp", which an instance hides`},
+		`f:6:16: directories[0].instances: "/tmp" is the directory that an instance covers`},
 	{"instances relative", entry + "    method: user\n    instances: inst\n",
 		`f:6:16: directories[0].instances: "inst" does not begin with "/" or "$HOME"`},
 	{"prefix with a slash", entry + "    method: user\n    instances: /i\n    prefix: a/b\n",
@@ -241,6 +239,18 @@ func TestYAMLWarnsOfNearFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `f:6:15: option "nosiud" is passed to tmpfs (did you mean "nosuid"?)`
+	if got := allWarnings(cfg); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestYAMLWarnsOfInstancesInside(t *testing.T) {
+	cfg, err := ParseYAML("f", []byte(entry+"    method: user\n    instances: /tmp/inst\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "f:6:16: directories[0].instances: \"/tmp/inst\" lies below \"/tmp\": where users can write there, one of them " +
+		"can be first to make it, and nobody can log in; `gons boot` makes it in time"
 	if got := allWarnings(cfg); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

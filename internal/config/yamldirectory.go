@@ -134,14 +134,18 @@ func (p *yamlParser) instancePrefix(s section, d Directory) string {
 	}
 	joined := instances + "/" + prefix
 	p.check(it, checkInstances(d.Path, instances, joined))
+	if d.Path != "" && instances != d.Path && isBelow(instances, d.Path) {
+		p.cfg.warn(p.pos(it.node), "%s: %s lies below %s: where users can write there, one of them can be first "+
+			"to make it, and nobody can log in; `gons boot` makes it in time", it.where, quote(instances), quote(d.Path))
+	}
 	return joined
 }
 
-// checkInstances refuses a place for instances that can't work. Below the directory itself it would be hidden by the
-// instance that is mounted there, from every later session and from the clean-up.
+// checkInstances refuses a place for instances that can't work. Below the directory is fine, as distributions ship it in
+// namespace.conf: an instance is opened before it is covered.
 func checkInstances(path, instances, joined string) error {
-	if path != "" && isBelow(instances, path) {
-		return fmt.Errorf("%s is not outside %s, which an instance hides", quote(instances), quote(path))
+	if path != "" && instances == path {
+		return fmt.Errorf("%s is the directory that an instance covers", quote(instances))
 	}
 	if len(joined) > maxPath {
 		return fmt.Errorf("longer than %d bytes with its prefix", maxPath)

@@ -18,7 +18,7 @@ import (
 type dialogue struct {
 	cmd *exec.Cmd // nil where the test didn't start the program itself
 	in  io.WriteCloser
-	out *os.File
+	out io.ReadCloser
 
 	mu    sync.Mutex
 	text  string        // what came and wasn't consumed
@@ -46,11 +46,12 @@ func openTerminal(t testing.TB) (master, slave *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	name := fmt.Sprintf("/dev/pts/%d", number)
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0) // os.OpenFile would make it non-blocking
 	if err != nil {
 		t.Fatal(err)
 	}
-	return master, slave
+	return master, os.NewFile(uintptr(fd), name)
 }
 
 // onTerminal starts a command with a terminal of its own, as a terminal emulator or a getty does.
@@ -89,7 +90,7 @@ func onPipes(t testing.TB, cmd *exec.Cmd) *dialogue {
 }
 
 // begin starts the command, if there is one, and reads what it says until it is closed.
-func begin(t testing.TB, cmd *exec.Cmd, in io.WriteCloser, out *os.File) *dialogue {
+func begin(t testing.TB, cmd *exec.Cmd, in io.WriteCloser, out io.ReadCloser) *dialogue {
 	t.Helper()
 	d := &dialogue{cmd: cmd, in: in, out: out, grown: make(chan struct{}, 1), ended: make(chan struct{})}
 	if cmd != nil {
@@ -134,24 +135,36 @@ func (d *dialogue) take(words string) (before string, ok bool) {
 // expect waits for words and returns what came before them.
 func (d *dialogue) expect(t testing.TB, words string) string {
 	t.Helper()
+	before, ok := d.await(t, words)
+	if !ok {
+		t.Fatalf("expected %q, got %q and the end", words, d.rest())
+	}
+	return before
+}
+
+// await is expect for a program that may end instead.
+func (d *dialogue) await(t testing.TB, words string) (before string, ok bool) {
+	t.Helper()
 	deadline := time.After(patience)
 	for {
 		if before, ok := d.take(words); ok {
-			return before
+			return before, true
 		}
 		select {
 		case <-d.grown:
-			continue
 		case <-d.ended:
-			if before, ok := d.take(words); ok {
-				return before
-			}
+			return d.take(words)
 		case <-deadline:
+			t.Fatalf("expected %q, got %q", words, d.rest())
 		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		t.Fatalf("expected %q, got %q", words, d.text)
 	}
+}
+
+// rest is what came and wasn't consumed.
+func (d *dialogue) rest() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text
 }
 
 func (d *dialogue) send(t testing.TB, line string) {
@@ -167,12 +180,10 @@ func (d *dialogue) wait(t testing.TB) string {
 	select {
 	case <-d.ended:
 	case <-time.After(patience):
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		t.Fatalf("the program didn't end; it said %q", d.text)
+		t.Fatalf("the program didn't end; it said %q", d.rest())
 	}
 	d.abandon()
-	return d.text
+	return d.rest()
 }
 
 // abandon ends the program, if it is still there, and closes what it was spoken to with.

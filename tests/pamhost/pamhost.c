@@ -177,6 +177,7 @@ static void *parallel_thread(void *arg) {
   int opened = open_session(pamh), closed = opened;
   char ns[64] = "";
   if (readlink("/proc/thread-self/ns/mnt", ns, sizeof ns - 1) < 0) ns[0] = '\0';
+  pthread_barrier_wait(&barrier); /* all sessions are open now */
   if (opened == PAM_SUCCESS) closed = close_session(pamh);
   fprintf(report, "parallel=%d:%d:%s\n", opened, closed, ns);
   pam_end(pamh, closed);

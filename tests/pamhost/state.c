@@ -60,6 +60,9 @@ static void threads(const char *when) {
   fprintf(report, "%s.threads=%d\n", when, n);
 }
 
+/* libc sets it, x86's SA_RESTORER, whenever it sets anything; it means nothing without a handler. */
+enum { RESTORER = 0x04000000 };
+
 /* The kernel's view, since libc hides two signals of its own. */
 static void signals(const char *when) {
   struct {
@@ -71,6 +74,7 @@ static void signals(const char *when) {
   fprintf(report, "%s.signals=", when);
   for (int sig = 1; sig <= 64; sig++) {
     if (syscall(SYS_rt_sigaction, sig, NULL, &a, sizeof a.mask) < 0) die("rt_sigaction");
+    a.flags &= ~(unsigned long)RESTORER;
     if (a.handler != 0 || a.flags != 0) fprintf(report, "%d:%lx:%lx:%lx ", sig, (long)a.handler, a.flags, (long)a.mask);
   }
   uint64_t mask = 0;

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,9 @@ var syslog struct {
 func listenLog() error {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
+		return err
+	}
+	if err := os.Chmod("/dev/log", 0o666); err != nil { // the users' programs log too
 		return err
 	}
 	syslog.grown = make(chan struct{}, 1)
@@ -48,8 +52,11 @@ func NewLog(t testing.TB) *Log {
 	defer syslog.Unlock()
 	l := &Log{t, len(syslog.lines)}
 	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("system log:\n%s", strings.Join(l.Lines(), "\n"))
+		if !t.Failed() {
+			return
+		}
+		if lines := l.Lines(); len(lines) > 0 {
+			t.Logf("system log:\n%s", strings.Join(lines, "\n"))
 		}
 	})
 	return l

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,10 @@ import (
 )
 
 const insideVar = "GONS_TEST_SANDBOX"
+
+// The main goroutine keeps the first thread for itself. A test that gives its thread to a session must not be given
+// that one: it never ends, and /proc/self would show the session's mounts from then on.
+func init() { runtime.LockOSThread() }
 
 // Main runs the tests of m inside a sandbox and exits. It builds the module and the command first, so that a test
 // never runs against an old one. Not being root is a failure and no skip: there is nothing left to test then.
@@ -64,11 +69,8 @@ func spawn(repo string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("these tests log in for real and need root")
 	}
-	build := exec.Command("make", "-s", "all")
-	build.Dir = repo
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("make all: %w", err)
+	if err := build(repo); err != nil {
+		return err
 	}
 	cmd := exec.Command("/proc/self/exe", withoutLogFile(os.Args[1:])...)
 	cmd.Env = append(os.Environ(), insideVar+"=1")
@@ -78,6 +80,29 @@ func spawn(repo string) error {
 		Pdeathsig:  syscall.SIGKILL,
 	}
 	return cmd.Run()
+}
+
+// build makes what the tests run; one at a time, for packages may be tested side by side.
+func build(repo string) error {
+	if err := os.MkdirAll(filepath.Join(repo, "build"), 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Open(filepath.Join(repo, "build"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("cannot lock %s: %w", lock.Name(), err)
+	}
+	for _, args := range [][]string{{"-s", "all"}, {"-s", "-C", "tests/pamhost"}} {
+		cmd := exec.Command("make", args...)
+		cmd.Dir, cmd.Stderr = repo, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("make %s: %w", strings.Join(args, " "), err)
+		}
+	}
+	return nil
 }
 
 // withoutLogFile drops the flags that name files below the real /tmp, which the sandbox doesn't have.
@@ -178,10 +203,13 @@ func devices() error {
 	if err := mount("gons-test", dev, "tmpfs", unix.MS_NOSUID, "mode=0755"); err != nil {
 		return err
 	}
-	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty", "fuse"} {
+	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
 		if err := bindFile("/dev/"+name, dev+"/"+name); err != nil {
 			return err
 		}
+	}
+	if err := fuse(dev + "/fuse"); err != nil {
+		return err
 	}
 	for _, dir := range []string{"pts", "shm"} {
 		if err := os.Mkdir(dev+"/"+dir, 0o755); err != nil {
@@ -198,6 +226,14 @@ func devices() error {
 		return err
 	}
 	return mount("devpts", dev+"/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+}
+
+// fuse makes the device as udev does, open to everybody; a machine without udev has it for root alone.
+func fuse(path string) error {
+	if err := unix.Mknod(path, unix.S_IFCHR, int(unix.Mkdev(10, 229))); err != nil {
+		return &os.PathError{Op: "mknod", Path: path, Err: err}
+	}
+	return os.Chmod(path, 0o666)
 }
 
 func bindFile(from, to string) error {
