@@ -125,27 +125,33 @@ static void add_cwd(struct gons_message *m) {
 }
 
 /* Moves the calling thread into a namespace of its own. The answer's descriptors are in here, for the caller to close. */
-static int unshare_namespace(struct visit *v, struct gons_place *here) {
+static int unshare_namespace(struct visit *v, struct gons_place *here, const char **what) {
   struct gons_message *m = v->message;
   const char *id = gons_message_get(m, 0);
+  *what = "session id";
   if (v->home.ns >= 0 || !id || id[0] == '\0' || strlen(id) >= sizeof v->session) return EPROTO;
   strcpy(v->session, id);
-  int err = gons_place_open(&v->home);
+  int err = gons_place_open(&v->home, what);
   if (err) return err;
+  *what = "unshare";
   if (unshare(CLONE_NEWNS) < 0) {
     err = errno;
     gons_place_close(&v->home); /* so that leave() doesn't think we have moved */
     return err;
   }
-  return gons_place_open(here);
+  return gons_place_open(here, what);
 }
 
 static void answer_unshare(struct visit *v) {
   struct gons_message *m = v->message;
   struct gons_place here = gons_nowhere;
-  int err = unshare_namespace(v, &here);
+  const char *what;
+  int err = unshare_namespace(v, &here, &what);
   gons_message_start(m, GONS_ANSWER, err);
-  if (err == 0) add_cwd(m);
+  if (err)
+    gons_message_add(m, "", what);
+  else
+    add_cwd(m);
   m->files[0] = here.ns;
   m->files[1] = here.root;
   if (here.cwd >= 0) close(here.cwd);

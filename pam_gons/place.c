@@ -52,9 +52,11 @@ static int open_namespace(void) {
   return open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC | O_NOCTTY);
 }
 
-int gons_place_open(struct gons_place *p) {
+int gons_place_open(struct gons_place *p, const char **what) {
   *p = gons_nowhere;
+  *what = "/proc/thread-self/ns/mnt, which kernels before 6.11 need";
   p->ns = open_namespace();
+  if (p->ns >= 0) *what = "open of / and the working directory";
   if (p->ns >= 0) p->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   /* open_tree and not open("."): that needs search permission, which root lacks on a root-squashed NFS home. */
   if (p->root >= 0) p->cwd = (int)syscall(SYS_open_tree, AT_FDCWD, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC);

@@ -9,8 +9,8 @@ struct gons_place {
 
 extern const struct gons_place gons_nowhere;
 
-/* Opens descriptors of the calling thread's place; 0 or an errno, and then nothing is held. */
-int gons_place_open(struct gons_place *p);
+/* Opens descriptors of the calling thread's place; 0 or an errno, and then nothing is held. *what names the call. */
+int gons_place_open(struct gons_place *p, const char **what);
 /* Takes the calling thread, and no other, to p; 0 or an errno. *what names the call that failed. */
 int gons_place_enter(const struct gons_place *p, const char **what);
 /* Closes what p holds. */

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -133,13 +134,21 @@ static int arrange_files(int sock, int output) {
   return (int)syscall(SYS_close_range, SOCK_FD + 1, ~0U, 0);
 }
 
+/* For the gate to log (log_output): the worker has no other voice before Go runs. */
+static _Noreturn void die(int output, const char *what) {
+  dprintf(output, "cannot prepare the worker: %s: %s\n", what, strerror(errno));
+  _exit(1);
+}
+
 static _Noreturn void child(int sock, int output, pid_t host) {
   reset_signals();
   setsid(); /* a Ctrl-C at the terminal is the host's to handle */
   mode_t host_umask = umask(077);
-  if (become_root() < 0 || tie_to_host(host) < 0) _exit(1);
+  if (become_root() < 0) die(output, "setresuid");
+  if (tie_to_host(host) < 0) die(output, "prctl");
   lift_limits();
-  if (arrange_files(sock, output) < 0 || chdir("/") < 0) _exit(1);
+  if (arrange_files(sock, output) < 0) die(output, "close_range");
+  if (chdir("/") < 0) die(2, "chdir");
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

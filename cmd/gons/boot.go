@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,18 @@ What is as it should be is left alone, so that it can run at any time.`,
 
 func configFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVar(file, "config", "", "read `FILE` instead of /etc/security/gons.yaml, as the module's config= does")
+	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
+		*file, err = absolute(*file)
+		return err
+	}
+}
+
+// absolute returns file as the module would have to name it; "" stays "", which means the standard ones.
+func absolute(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	return filepath.Abs(file)
 }
 
 func boot(cmd *cobra.Command, file string, dryRun bool) error {
@@ -117,7 +130,14 @@ func newClean() *cobra.Command {
 
 // clean ends dead sessions and returns how many.
 func clean(cmd *cobra.Command, root *safepath.Root, dryRun bool) (int, error) {
-	store, err := session.Open(root)
+	open := session.Open
+	if dryRun {
+		open = session.OpenExisting
+	}
+	store, err := open(root)
+	if dryRun && errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // no session was ever opened
+	}
 	if err != nil {
 		return 0, err
 	}

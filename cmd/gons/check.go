@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -36,10 +35,8 @@ func check(cmd *cobra.Command, file string) error {
 		return err
 	}
 	defer root.Close()
-	if file != "" {
-		if file, err = filepath.Abs(file); err != nil {
-			return err
-		}
+	if file, err = absolute(file); err != nil {
+		return err
 	}
 	cfg, err := module.LoadConfig(safepath.Files{Root: root, Strict: true}, file)
 	var problems config.Errors

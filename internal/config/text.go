@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -64,7 +65,7 @@ func joinClean(path string) (string, error) {
 }
 
 // variable matches what follows a "$" that gons.yaml allows: a whole name, in braces where a word goes on after it.
-var variable = regexp.MustCompile(`^(?:(HOME|USER)\b|\{(HOME|USER)\})`)
+var variable = lazyPattern(`^(?:(HOME|USER)\b|\{(HOME|USER)\})`)
 
 // plainVariables turns ${HOME} and ${USER} into $HOME and $USER and refuses any other "$".
 //
@@ -79,7 +80,7 @@ func plainVariables(text string) (string, error) {
 		if !found {
 			return out.String(), nil
 		}
-		m := variable.FindStringSubmatch(after)
+		m := variable().FindStringSubmatch(after)
 		if m == nil {
 			return "", unknownVariable(after)
 		}
@@ -166,13 +167,13 @@ func octalText(text string) (string, error) {
 
 // Numbers as tmpfs(5) takes them. A leading zero would make the kernel read octal.
 var (
-	amountText  = regexp.MustCompile(`^(0|[1-9][0-9]*)([kKmMgGtT]?)$`)
-	percentText = regexp.MustCompile(`^[1-9][0-9]{0,2}%$`)
+	amountText  = lazyPattern(`^(0|[1-9][0-9]*)([kKmMgGtT]?)$`)
+	percentText = lazyPattern(`^[1-9][0-9]{0,2}%$`)
 )
 
 // size checks the size of a tmpfs and returns it as it was written.
 func size(text string) (string, error) {
-	if percentText.MatchString(text) || isAmount(text) {
+	if percentText().MatchString(text) || isAmount(text) {
 		return text, nil
 	}
 	return "", fmt.Errorf("a size such as 1G, 512M or 50%% expected, not %s", quote(text))
@@ -189,11 +190,16 @@ func count(text string) (string, error) {
 // isAmount reports whether text is a number with an optional suffix that fits in a file size: the kernel's memparse
 // doesn't notice an overflow, and takes what is left of it.
 func isAmount(text string) bool {
-	m := amountText.FindStringSubmatch(text)
+	m := amountText().FindStringSubmatch(text)
 	if m == nil {
 		return false
 	}
 	shift := map[string]uint{"k": 10, "m": 20, "g": 30, "t": 40}[strings.ToLower(m[2])]
 	n, err := strconv.ParseUint(m[1], 10, 64)
 	return err == nil && n <= math.MaxInt64>>shift
+}
+
+// lazyPattern compiles at the first use: a login that reads no such text must not pay for it when the worker starts.
+func lazyPattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -33,10 +32,10 @@ const maxParameter = 255
 
 // tmpfsOption matches what is passed on: no comma, which would make two options of one where tmpfs(5) is mounted from
 // text, and no white space or control character.
-var tmpfsOption = regexp.MustCompile(`^([A-Za-z0-9_]+)(?:=([^\s,\pC]*))?$`)
+var tmpfsOption = lazyPattern(`^([A-Za-z0-9_]+)(?:=([^\s,\pC]*))?$`)
 
 // mpolOption matches the only parameter whose value may have commas, a list of NUMA nodes.
-var mpolOption = regexp.MustCompile(`^(mpol)=([^\s\pC]*)$`)
+var mpolOption = lazyPattern(`^(mpol)=([^\s\pC]*)$`)
 
 // mountOptions reads tmpfs and options.
 func (p *yamlParser) mountOptions(s section, method Method) MountOptions {
@@ -101,9 +100,9 @@ func checkOption(text string, method Method) error {
 		return fmt.Errorf("%s is not one of %s, which are all that method %s has%s",
 			quote(text), strings.Join(flagWords, ", "), method, didYouMean(text, flagWords))
 	}
-	m := tmpfsOption.FindStringSubmatch(text)
+	m := tmpfsOption().FindStringSubmatch(text)
 	if m == nil {
-		m = mpolOption.FindStringSubmatch(text)
+		m = mpolOption().FindStringSubmatch(text)
 	}
 	if m == nil {
 		return fmt.Errorf(`one option expected, "key" or "key=value", not %s`, quote(text))

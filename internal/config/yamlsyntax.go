@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"sort"
 	"strconv"
 	"unicode/utf8"
@@ -65,12 +64,12 @@ func document(in *yaml.Decoder) (*yaml.Node, error) {
 const maxLocated = 64 << 10
 
 // yamlMessage matches the errors of package yaml.
-var yamlMessage = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?(.{0,120})`)
+var yamlMessage = lazyPattern(`^yaml: (?:line ([0-9]+): )?(.{0,120})`)
 
 // syntaxError keeps an error of package yaml.
 func (p *yamlParser) syntaxError(data []byte, err error) {
 	pos, text := Pos{File: p.file}, err.Error()
-	if m := yamlMessage.FindStringSubmatch(text); m != nil {
+	if m := yamlMessage().FindStringSubmatch(text); m != nil {
 		pos.Line, _ = strconv.Atoi(m[1])
 		text = m[2]
 	}

@@ -3,6 +3,7 @@ package module
 import (
 	"fmt"
 	"os"
+	"strings"
 	"unicode/utf8"
 
 	"gons/internal/linux"
@@ -109,7 +110,8 @@ func (g *gate) unshare(id string) (*namespace, error) {
 		return nil, err
 	}
 	if a.Arg != 0 {
-		return nil, fmt.Errorf("cannot open a mount namespace: %w", os.NewSyscallError("unshare", linux.Errno(a.Arg)))
+		what := strings.Join(a.Strings, " ")
+		return nil, fmt.Errorf("cannot open a mount namespace: %w", os.NewSyscallError(what, linux.Errno(a.Arg)))
 	}
 	if len(a.Files) != 2 || len(a.Strings) != 1 {
 		return nil, fmt.Errorf("internal error: the gate sent %d descriptors and %q for a namespace", len(a.Files), a.Strings)

@@ -59,9 +59,6 @@ func (w *worker) serve() {
 	req, err := parseRequest(m, w.umask)
 	if err == nil {
 		w.gate.debug = req.debug
-		for _, text := range req.warnings {
-			w.gate.logf(LogWarning, "%s", text)
-		}
 		err = w.dispatch(req)
 	}
 	if err != nil {

@@ -18,12 +18,18 @@ const sweepBudget = 200 * time.Millisecond
 
 // open opens one session, or explains why it needs no namespace.
 func (w *worker) open(req request) error {
+	for _, text := range req.warnings {
+		w.gate.logf(LogWarning, "%s", text)
+	}
 	root, err := safepath.OpenRoot()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	plan, err := w.plan(req, root)
+	if linux.Is(err, linux.ENOSYS) { // of openat2, which reading the configuration needs too
+		return fmt.Errorf("%w: %w", err, linux.ErrNoMountAPI)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,14 @@ package session
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+
+	"gons/internal/linux"
 )
 
 // Processes is what is known of the machine's processes.
@@ -52,35 +56,42 @@ func (Proc) Start(pid int) (uint64, bool) {
 	return ticks, err == nil
 }
 
-// InNamespace looks through all processes.
+// InNamespace looks through all processes. One that may not be looked at (root without CAP_SYS_PTRACE) could be in the
+// namespace, so it counts as one that is, without a name.
 func (Proc) InNamespace(inode uint64) (Process, bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return Process{}, true // can't be told
+		return Process{}, true
 	}
+	unknown := false
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		if namespaceInode(fmt.Sprintf("/proc/%d/ns/mnt", pid)) == inode {
+		have, err := namespaceInode(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+		if err == nil && have == inode {
 			start, _ := Proc{}.Start(pid)
 			return Process{pid, start}, true
 		}
+		ended := errors.Is(err, fs.ErrNotExist) || errors.Is(err, linux.ESRCH)
+		unknown = unknown || err != nil && !ended
 	}
-	return Process{}, false
+	return Process{}, unknown
 }
 
 // PIDNamespace reads /proc/self/ns/pid.
-func (Proc) PIDNamespace() uint64 { return namespaceInode("/proc/self/ns/pid") }
+func (Proc) PIDNamespace() uint64 {
+	inode, _ := namespaceInode("/proc/self/ns/pid")
+	return inode
+}
 
-// namespaceInode reads the number from a link like "mnt:[4026531841]"; 0 when that can't be read.
-func namespaceInode(path string) uint64 {
+// namespaceInode reads the number from a link like "mnt:[4026531841]".
+func namespaceInode(path string) (uint64, error) {
 	link, err := os.Readlink(path)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	_, number, _ := strings.Cut(strings.TrimSuffix(link, "]"), "[")
-	inode, _ := strconv.ParseUint(number, 10, 64)
-	return inode
+	return strconv.ParseUint(number, 10, 64)
 }

@@ -32,12 +32,22 @@ type Store struct {
 // Open opens the records below root and makes the directory where it is missing. It fails when others than root could
 // write there.
 func Open(root *safepath.Root) (*Store, error) {
-	run, err := openOrMake(root, RunDir)
+	for _, dir := range []string{RunDir, path.Join(RunDir, sessionsName)} {
+		if err := makeMissing(root, dir); err != nil {
+			return nil, err
+		}
+	}
+	return OpenExisting(root)
+}
+
+// OpenExisting is Open for one who mustn't change anything: a missing directory is fs.ErrNotExist.
+func OpenExisting(root *safepath.Root) (*Store, error) {
+	run, err := openTrusted(root, RunDir)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	sessions, err := openOrMake(root, path.Join(RunDir, sessionsName))
+	sessions, err := openTrusted(root, path.Join(RunDir, sessionsName))
 	if err != nil {
 		return nil, err
 	}
@@ -50,13 +60,8 @@ func Open(root *safepath.Root) (*Store, error) {
 	return &Store{root, sessions.Handle, lock}, nil
 }
 
-func openOrMake(root *safepath.Root, dir string) (*safepath.Dir, error) {
+func openTrusted(root *safepath.Root, dir string) (*safepath.Dir, error) {
 	d, err := root.Open(dir)
-	if linux.Is(err, linux.ENOENT) {
-		if err = makeDir(root, dir); err == nil {
-			d, err = root.Open(dir)
-		}
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +72,7 @@ func openOrMake(root *safepath.Root, dir string) (*safepath.Dir, error) {
 	return d, nil
 }
 
-func makeDir(root *safepath.Root, dir string) error {
+func makeMissing(root *safepath.Root, dir string) error {
 	parent, name, err := root.OpenParent(dir)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/msteinert/pam/v2"
 	"golang.org/x/sys/unix"
 
 	"gons/tests/sandbox"
@@ -60,12 +61,12 @@ func TestAChrootedHostIsServedInItsOwnRoot(t *testing.T) {
 	root := newChroot(t, dir)
 	mustMount(t, root, root, "", unix.MS_BIND, "")
 	configure(t, dir, "directories: [{path: /nonexistent, method: tmpfs}]") // the machine's own isn't for this host
+	snap := sandbox.NewSnapshot(t, "/run", "/tmp")
 	p := newPamhost(t, "alice", "--chroot", root, "--cwd", "/tmp", "--hold")
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap := sandbox.NewSnapshot(t, "/run", "/tmp")
 	p.start()
 	eventually(t, "the session is open", func() bool { return len(names(t, root+"/inst")) == 1 && len(names(t, root+"/run/gons/sessions")) == 1 })
 	eventually(t, "the host holds", func() bool { return len(names(t, fmt.Sprintf("/proc/%d/root/tmp", p.cmd.Process.Pid))) == 0 })
@@ -138,7 +139,7 @@ func TestConcurrentFirstOpens(t *testing.T) {
 			}()
 		}
 		all.Wait()
-		if got := fmt.Sprint(names(t, dir+"/inst"), looks(t, dir+"/inst/alice"), looks(t, dir+"/inst")); got != "[alice] 1777 0 0 0000 0 0" {
+		if got := fmt.Sprintf("%s, %s, %s", names(t, dir+"/inst"), looks(t, dir+"/inst/alice"), looks(t, dir+"/inst")); got != "[alice], 1777 0 0, 0000 0 0" {
 			t.Errorf("round %d: instances, mode, parent: %s", round, got)
 		}
 		sessions[0].sh(2001, "echo one >"+dir+"/tmp/file")
@@ -196,8 +197,8 @@ func TestUnusualItems(t *testing.T) {
 	dir := fresh(t)
 	s := begin(t, "alice", nil)
 	log := sandbox.NewLog(t)
-	s.try(func() error { return s.tx.SetItem(3, "tty\nforged: line\x1b[2J") }) // PAM_TTY
-	s.try(func() error { return s.tx.SetItem(4, strings.Repeat("h", 8000)) })  // PAM_RHOST
+	s.try(func() error { return s.tx.SetItem(pam.Tty, "tty\nforged: line\x1b[2J") })
+	s.try(func() error { return s.tx.SetItem(pam.Rhost, strings.Repeat("h", 8000)) })
 	if err := s.open(0); err != nil {
 		t.Error(err)
 	}
@@ -208,7 +209,63 @@ func TestUnusualItems(t *testing.T) {
 			t.Errorf("a line of the log holds a newline: %q", line)
 		}
 	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Error(err)
+}
+
+// A stack may name the module twice, each line with a configuration of its own; one close ends both sessions.
+func TestTheModuleTwiceInOneStack(t *testing.T) {
+	dir := area(t)
+	tree(t, dir, "dir a 1777", "dir b 1777")
+	stack := "session required {M} config={A}/a.yaml\nsession required {M} config={A}/b.yaml\n"
+	stack = strings.NewReplacer("{M}", sandbox.Module(t), "{A}", dir).Replace(stack)
+	sandbox.Write(t, "/etc/pam.d/"+service, stack, 0o644)
+	for _, name := range []string{"a", "b"} {
+		sandbox.Write(t, dir+"/"+name+".yaml", "version: 1\ndirectories: [{path: "+dir+"/"+name+", method: tmpdir, instances: "+dir+"/inst}]\n", 0o644)
+	}
+	s := open(t, "alice")
+	s.covered(dir + "/a")
+	s.covered(dir + "/b")
+	if got := names(t, dir+"/inst"); len(got) != 2 {
+		t.Errorf("instances: %q", got)
+	}
+	s.close()
+	nothingLeft(t, dir+"/inst")
+	before, err := os.Readlink("/proc/self/ns/mnt")
+	sandbox.Write(t, dir+"/b.yaml", "version: 1\nwrong: 1\n", 0o644)
+	r := host(t)
+	if r.get("open") != "14" || r.get("before.namespace") != before || err != nil {
+		t.Errorf("with a second line that fails: PAM code %s", r.get("open"))
+	}
+}
+
+func TestDebugLogsThePlan(t *testing.T) {
+	configure(t, "", "directories: [{path: /tmp, method: tmpfs}]", "debug")
+	log := sandbox.NewLog(t)
+	host(t).opened(t)
+	log.Expect("<87>", "plan:", "user alice", service)
+	log.Expect("<87>", "plan:", "cover /tmp", yamlFile+":2:15")
+}
+
+// pam_namespace's option, for instance parents that something else made otherwise.
+func TestIgnoreInstanceParentMode(t *testing.T) {
+	dir := area(t)
+	tree(t, dir, "dir tmp 1777", "dir inst 0755 2002")
+	configure(t, dir, "directories: [{path: '{A}/tmp', method: user, instances: '{A}/inst'}]", "ignore_instance_parent_mode")
+	if got := open(t, "alice").covered(dir + "/tmp").root; got != dir+"/inst/alice" {
+		t.Errorf("tmp is covered by %s", got)
+	}
+}
+
+// A host that takes any child's end for that of its own must not hear of the worker's, but still of its own children's.
+func TestTheHostHearsOfItsOwnChildrenOnly(t *testing.T) {
+	oneOfEach(t)
+	r := host(t, "--sigchld", "handler").opened(t)
+	if r.get("after.heard") != "0" {
+		t.Errorf("the host heard SIGCHLD %s times", r.get("after.heard"))
+	}
+	stuck(t, "timeout=1")
+	defer holdInstances(t, 2001)()
+	r = host(t, "--sigchld", "handler", "--child") // which ends while the worker runs
+	if number(t, r.get("after.heard")) == 0 {
+		t.Error("the host never hears that its child has ended")
 	}
 }

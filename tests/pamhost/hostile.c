@@ -29,8 +29,12 @@ static void reap_any(int sig) {
   errno = saved;
 }
 
-static volatile sig_atomic_t heard;
-static void hear(int sig) { heard = sig; }
+static volatile sig_atomic_t heard; /* SIGCHLDs */
+static void hear(int sig) {
+  if (sig == SIGCHLD) heard++;
+}
+
+int hostile_heard(void) { return heard; }
 
 static void set_handler(int sig, void (*handler)(int), int flags) {
   struct sigaction a = {.sa_handler = handler, .sa_flags = flags};
@@ -150,6 +154,15 @@ static void first_thread(void) {
   if (pthread_create(&t, NULL, nothing, NULL) == 0) pthread_join(t, NULL);
 }
 
+/* A child of the host's own, which ends while a session is being opened. */
+static void start_child(void) {
+  pid_t pid = fork();
+  if (pid < 0) die("fork");
+  if (pid > 0) return;
+  usleep(100 * 1000);
+  _exit(0);
+}
+
 /* ---- order ---- */
 
 void hostile_before_start(const struct options *o) {
@@ -166,5 +179,6 @@ void hostile_before_open(const struct options *o) {
     for (int fd = 0; fd <= 2; fd++) close(fd);
   if (o->ruid >= 0 && setresuid((uid_t)o->ruid, 0, 0) < 0) die("setresuid");
   for (const char *const *l = o->rlimits; *l; l++) set_limit(*l);
+  if (o->child) start_child();
   if (o->enosys[0]) filter_calls(o->enosys);
 }

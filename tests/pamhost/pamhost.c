@@ -11,6 +11,7 @@
  *   --parallel N       N threads open a session each at the same time
  *   --rounds N         open and close N times; --round-fork: each time in a forked child
  *   --chroot DIR --cwd DIR --close-std --handlers --sigchld ignore|reap|handler --rlimit NAME=N --enosys CALL --ruid N
+ *   --child            with a child of its own, which ends after 100 ms
  *   --silent           PAM_SILENT
  *   --run COMMAND      run a shell command in the session, as the user
  *   --hold             after opening, print "held=1" and wait for the end of standard input
@@ -270,7 +271,7 @@ static const struct flag {
     {"round-fork", &o.round_fork, 0, NULL}, {"chroot", NULL, 1, &o.chroot},         {"cwd", NULL, 1, &o.cwd},
     {"close-std", &o.close_std, 0, NULL},   {"handlers", &o.handlers, 0, NULL},     {"sigchld", NULL, 1, &o.sigchld},
     {"silent", &o.silent, 0, NULL},         {"run", NULL, 1, &o.run},               {"hold", &o.hold, 0, NULL},
-    {"measure", &o.measure, 0, NULL},
+    {"measure", &o.measure, 0, NULL},       {"child", &o.child, 0, NULL},
 };
 
 static void apply_flag(const struct flag *f, const char *value) {

@@ -13,7 +13,7 @@ struct options {
   /* where and how the process is before it opens: hostile.c */
   const char *chroot, *cwd, *sigchld;
   const char *rlimits[LIST_MAX], *enosys[LIST_MAX];
-  int handlers, close_std, busy;
+  int handlers, close_std, busy, child;
   long ruid; /* -1: as it is */
   /* in which process or thread it opens, closes and ends: pamhost.c */
   int fork_open, fork_close, fork_end, drop, thread, parallel, round_fork, hold, silent, measure, no_close;
@@ -42,6 +42,8 @@ void hostile_before_open(const struct options *o);
 /* Threads that take the locks a fork can't, until hostile_rest. */
 void hostile_busy(int count);
 void hostile_rest(void);
+/* How often the handler of --sigchld handler was called. */
+int hostile_heard(void);
 
 /* Prints what failed with errno, and exits with 2. */
 _Noreturn void die(const char *what);

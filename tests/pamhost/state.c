@@ -174,6 +174,7 @@ static void children(const char *when) {
 }
 
 void state_print(const char *when) {
+  fprintf(report, "%s.heard=%d\n", when, hostile_heard());
   threads(when);
   signals(when);
   environment(when);

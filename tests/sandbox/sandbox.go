@@ -27,14 +27,18 @@ const insideVar = "GONS_TEST_SANDBOX"
 // that one: it never ends, and /proc/self would show the session's mounts from then on.
 func init() { runtime.LockOSThread() }
 
-// Main runs the tests of m inside a sandbox and exits. It builds the module and the command first, so that a test
-// never runs against an old one. Not being root is a failure and no skip: there is nothing left to test then.
-func Main(m *testing.M) {
+// Main runs the tests of m inside a sandbox and exits.
+func Main(m *testing.M) { Exec(m.Run) }
+
+// Exec starts this program again inside a sandbox, runs f there, and exits with its status. It builds the module and
+// the command first, so that nothing runs against old ones. Not being root is a failure and no skip: there is nothing
+// left to test then.
+func Exec(f func() int) {
 	repo, err := repository()
 	if err == nil && os.Getenv(insideVar) != "" {
 		err = enter(repo)
 		if err == nil {
-			os.Exit(m.Run())
+			os.Exit(f())
 		}
 	} else if err == nil {
 		err = spawn(repo)
