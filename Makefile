@@ -1,14 +1,14 @@
 # gons. `make` builds, `make try` shows, `make test` proves, `make install` installs; the rest is for developers.
 
 PREFIX ?= /usr
-SYSCONFDIR ?= /etc
 DESTDIR ?=
 GO = $(shell scripts/find-go)
 CC ?= gcc
 
-# Where the distribution's libpam looks for modules: /usr/lib/x86_64-linux-gnu/security on Debian.
+# Where the distribution's libpam looks for modules, whatever PREFIX is: /usr/lib/x86_64-linux-gnu/security on Debian.
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-PAM_MODULE_DIR ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))/security
+PAM_DIRS := $(if $(MULTIARCH),/usr/lib/$(MULTIARCH)/security) /usr/lib64/security /usr/lib/security
+PAM_MODULE_DIR ?= $(patsubst %/pam_permit.so,%,$(firstword $(wildcard $(PAM_DIRS:=/pam_permit.so)) $(PAM_DIRS)))
 SBINDIR = $(DESTDIR)$(PREFIX)/sbin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -19,7 +19,7 @@ GOFLAGS_ALL = -trimpath
 MODULE_LDFLAGS = -s -w -extldflags '-Wl,-T,$(CURDIR)/pam_gons/deferred.ld -Wl,--version-script=$(CURDIR)/pam_gons/exports.map'
 GO_SOURCES := $(shell find cmd internal pam_gons -name '*.go' -o -name '*.c' -o -name '*.h') go.mod go.sum
 
-.PHONY: all try test bench install uninstall lint fmt clean setup-build setup-try setup-test
+.PHONY: all try test testhost bench install uninstall lint fmt clean setup-build setup-try setup-test
 
 all: build/pam_gons.so build/gons
 
@@ -41,15 +41,17 @@ try: setup-try
 	@scripts/try
 
 test: setup-test
-	$(MAKE) --no-print-directory all lint
-	$(MAKE) --no-print-directory -C tests/pamhost
+	$(MAKE) --no-print-directory all testhost lint
 	$(GO) vet ./...
-	$(GO) test -timeout 40m -p 1 ./...
+	$(GO) test -count=1 -timeout 40m -p 1 ./...
 
 bench: setup-test
-	@$(MAKE) --no-print-directory -s all
-	@$(MAKE) --no-print-directory -s -C tests/pamhost
+	@$(MAKE) --no-print-directory -s all testhost
 	@$(GO) run ./bench
+
+# The PAM application that tests and measurements drive.
+testhost:
+	@$(MAKE) --no-print-directory -s -C tests/pamhost
 
 lint:
 	scripts/lint
@@ -60,7 +62,9 @@ fmt:
 install: all
 	install -D -m 0644 build/pam_gons.so $(DESTDIR)$(PAM_MODULE_DIR)/pam_gons.so
 	install -D -m 0755 build/gons $(SBINDIR)/gons
-	install -D -m 0644 contrib/systemd/gons-boot.service $(UNITDIR)/gons-boot.service
+	install -d $(UNITDIR)
+	sed 's|/usr/sbin/gons|$(PREFIX)/sbin/gons|' contrib/systemd/gons-boot.service >$(UNITDIR)/gons-boot.service
+	chmod 0644 $(UNITDIR)/gons-boot.service
 	for page in docs/man/*.[1-8]; do \
 	  install -D -m 0644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 	for file in gons.yaml rc.local pam.d/sshd pam.d/login pam.d/su pam.d/cron pam.d/systemd-user; do \

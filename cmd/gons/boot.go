@@ -73,14 +73,17 @@ func boot(cmd *cobra.Command, file string, dryRun bool) error {
 	return errors.Join(failed, err)
 }
 
-// bootConfig returns nil for a machine that has no configuration yet.
+// bootConfig returns nil for a machine that has no configuration yet, or an empty one as distributions ship it.
 func bootConfig(cmd *cobra.Command, root *safepath.Root, file string) (*config.Config, error) {
 	cfg, err := module.LoadConfig(safepath.Files{Root: root, Strict: true}, file)
-	if errors.Is(err, fs.ErrNotExist) && file == "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "gons: warning: nothing is configured; preparing /tmp only")
-		return nil, nil
+	missing := errors.Is(err, fs.ErrNotExist) && file == ""
+	if err != nil && !missing {
+		return nil, err
 	}
-	return cfg, err
+	if missing || len(cfg.Directories) == 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "gons: warning: no directory is configured; preparing /tmp only")
+	}
+	return cfg, nil
 }
 
 // applyChanges makes what changes can be made: one that fails keeps nobody from the others.

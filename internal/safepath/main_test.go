@@ -32,8 +32,9 @@ func TestMain(m *testing.M) {
 		cmd.Env = append(os.Environ(), inside+"=1")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-		exitOn(cmd.Run())
-		os.Exit(0)
+		exitOn(cmd.Start())
+		cmd.Wait()
+		os.Exit(cmd.ProcessState.ExitCode())
 	}
 	exitOn(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 	exitOn(unix.Mount("test", "/mnt", "tmpfs", 0, "mode=0755"))

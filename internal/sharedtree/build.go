@@ -20,9 +20,9 @@ type Wanted struct {
 }
 
 // Want derives Wanted from a configuration. Directories and parents that depend on the user can't be prepared at boot
-// and are left out. A nil configuration wants what the classic recipe does: /tmp private.
+// and are left out. A configuration without directories, or none (nil), wants what the classic recipe does: /tmp private.
 func Want(cfg *config.Config) Wanted {
-	if cfg == nil {
+	if cfg == nil || len(cfg.Directories) == 0 {
 		return Wanted{Private: []string{"/tmp"}}
 	}
 	var w Wanted

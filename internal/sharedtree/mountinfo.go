@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -141,14 +142,12 @@ func (t table) has(id uint64) bool {
 
 // top climbs from m over everything that is stacked on it at point.
 func (t table) top(m Mount, point string) Mount {
-	for again := true; again; {
-		again = false
-		for _, c := range t {
-			if c.Parent == m.ID && c.ID != m.ID && c.Point == point {
-				m, again = c, true
-				break
-			}
+	for range t { // a bound: mounts in a circle are no table of the kernel's, but this must end
+		next := slices.IndexFunc(t, func(c Mount) bool { return c.Parent == m.ID && c.ID != m.ID && c.Point == point })
+		if next < 0 {
+			break
 		}
+		m = t[next]
 	}
 	return m
 }

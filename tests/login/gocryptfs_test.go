@@ -73,8 +73,7 @@ func checkLeftDaemon(t *testing.T) {
 	left := map[string]string{} // pids by name
 	poll(t, "the logout leaves gocryptfs alone, with the logger it starts", func() bool {
 		clear(left)
-		for _, path := range strangers() {
-			pid := strings.Split(path, "/")[2]
+		for _, pid := range strangers() {
 			name, _ := os.ReadFile("/proc/" + pid + "/comm") // it may have ended just now
 			left[strings.TrimSpace(string(name))] = pid
 		}

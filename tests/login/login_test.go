@@ -34,9 +34,6 @@ func loginCommand(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// prompt is the shell's. Login throws away what was typed before.
-const prompt = "$ "
-
 func reach(begin func(testing.TB, string) *dialogue) func(testing.TB, string) *shell {
 	return func(t testing.TB, user string) *shell {
 		t.Helper()

@@ -18,14 +18,14 @@ import (
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // patience is how long anything may take that isn't a failure.
-const patience = 15 * time.Second
+const patience = 4 * time.Second
 
 // poll waits until what holds; it fails the test when that doesn't come about.
 func poll(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("waited in vain: %s\nrecords: %q\nprocesses in other namespaces: %q", what, records(), strangers())
 		}
 	}
 }
@@ -60,13 +60,18 @@ func stack(t testing.TB, service string) {
 		"password required pam_deny.so\nsession required pam_unix.so\nsession required %s\n", rootok, module), 0o644)
 }
 
-// configure writes the module's configuration, and removes it and all instances after the test.
+// configure writes the module's configuration. After the test it is removed, and all that sessions left, so that one
+// test's failure isn't the next one's too.
 func configure(t testing.TB, yaml string) {
 	t.Helper()
 	sandbox.Config(t, yaml)
 	t.Cleanup(func() {
-		os.RemoveAll("/tmp-inst")
-		os.RemoveAll("/var-inst")
+		for _, pid := range strangers() {
+			exec.Command("kill", "-KILL", pid).Run()
+		}
+		for _, path := range append(records(), "/tmp-inst", "/var-inst") {
+			os.RemoveAll(path)
+		}
 	})
 }
 

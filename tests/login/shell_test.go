@@ -201,6 +201,9 @@ func (d *dialogue) abandon() {
 	<-d.ended
 }
 
+// prompt is the shell's. On a terminal what was typed before it may be thrown away: login does that, and su.
+const prompt = "$ "
+
 // shell is a shell in a session.
 type shell struct{ *dialogue }
 

@@ -37,7 +37,9 @@ func startSu(t testing.TB, caller *sandbox.User, user string, args ...string) *d
 func suBy(caller *sandbox.User, args ...string) func(testing.TB, string) *shell {
 	return func(t testing.TB, user string) *shell {
 		t.Helper()
-		return &shell{startSu(t, caller, user, args...)}
+		d := startSu(t, caller, user, args...)
+		d.expect(t, prompt)
+		return &shell{d}
 	}
 }
 
@@ -75,6 +77,19 @@ func TestSuRefused(t *testing.T) {
 }
 
 func TestSuKilled(t *testing.T) { checkKilled(t, su["by root"]) }
+
+// TestSuZombie kills su under a parent that doesn't wait for it. Many a container's first process never does: what is
+// left of su, and of what it started, must not keep the session on record.
+func TestSuZombie(t *testing.T) {
+	configure(t, methods)
+	stack(t, "su")
+	h := su["by root"]
+	h.login(t, "alice")
+	must(t, "kill", "-KILL", leader(t))
+	poll(t, "the session's processes end", func() bool { return len(strangers()) == 0 })
+	h.attempt(t, "bob", "echo")
+	nothingLeft(t)
+}
 
 // TestSuOptional has a configuration that is broken and a session line that is optional: su goes on as if the module
 // were not there.
@@ -116,11 +131,14 @@ func checkSuInSession(t *testing.T, config string) {
 	s.send(t, "su bob")
 	s.expect(t, "Password: ")
 	s.send(t, password("bob"))
+	s.expect(t, prompt)
 	if got := s.run(t, "id -un; ls /tmp /var/tmp; touch /tmp/bob /var/tmp/bob"); got != "bob\n/tmp:\n\n/var/tmp:" {
 		t.Errorf("bob has %q", got)
 	}
+	s.expect(t, prompt)
 	s.send(t, "exit")
-	if got := s.run(t, "id -un; ls -d /tmp/[ab]* /var/tmp/[ab]*"); got != "alice\n/tmp/alice\n/var/tmp/alice" {
+	s.expect(t, prompt)
+	if got := s.run(t, "id -un; ls -1d /tmp/[ab]* /var/tmp/[ab]*"); got != "alice\n/tmp/alice\n/var/tmp/alice" {
 		t.Errorf("alice has %q after she was bob", got)
 	}
 	if got := len(records()); got != 1 {

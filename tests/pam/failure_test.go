@@ -2,7 +2,6 @@ package pam_test
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -146,6 +145,8 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			log: []string{yamlFile + ":3:5", "{A}/missing", "no such file or directory"}},
 		{name: "create for nobody known", directories: []string{"path: {A}/made, method: tmpfs, create: {owner: nosuch}"},
 			log: []string{yamlFile + ":3:5", "nosuch"}},
+		{name: "a user name with a slash", user: "../etc", directories: []string{"path: /tmp, method: user, instances: {A}/inst"},
+			setup: func(t *testing.T, _ string) { addUser(t, "../etc", 2060, "/") }, log: []string{`"../etc"`}},
 		{name: "a home that is /", user: "homeless", directories: []string{"path: $HOME, method: tmpfs"},
 			setup: func(t *testing.T, _ string) { addUser(t, "homeless", 2060, "/") },
 			log:   []string{yamlFile + ":3:5", "$HOME", "homeless"}},
@@ -317,13 +318,7 @@ func TestOptionalLeavesTheHostInItsOldNamespaceWhole(t *testing.T) {
 // A container's root, without the capability: nothing is unshared, and the host stays whole.
 func TestAHostWithoutTheCapabilityIsAClearError(t *testing.T) {
 	oneOfEach(t)
-	setpriv, err := exec.LookPath("setpriv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := newPamhost(t, "alice")
-	p.cmd.Args = append([]string{"setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin", p.cmd.Path}, p.cmd.Args[1:]...)
-	p.cmd.Path = setpriv
+	p := newPamhost(t, "alice").through("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin")
 	log := sandbox.NewLog(t)
 	r := p.run()
 	if r.get("open") != "14" {

@@ -46,6 +46,7 @@ func TestTheGoRuntimeNeverStartsInTheHost(t *testing.T) {
 		{name: "limit on files", args: []string{"--rlimit", "NOFILE=16"}},
 		{name: "limit on memory", args: []string{"--rlimit", "AS=60000000", "--rlimit", "DATA=20000000", "--rlimit", "STACK=200000"}},
 		{name: "limit on processes and file size", args: []string{"--rlimit", "NPROC=1", "--rlimit", "FSIZE=0", "--rlimit", "MEMLOCK=0"}},
+		{name: "hard limit on files", args: []string{"--hard-limit", "NOFILE=64"}},
 		{name: "the real user id of the caller, as su has it", args: []string{"--ruid", "2002"}},
 		{name: "fork before opening, as xrdp does it", args: []string{"--fork-open"}},
 		{name: "fork before closing", args: []string{"--fork-close"}},
@@ -64,6 +65,21 @@ func TestTheGoRuntimeNeverStartsInTheHost(t *testing.T) {
 			if r.get("before.namespace") == r.get("after.namespace") {
 				t.Error("the session has no namespace of its own")
 			}
+			for _, line := range log.Lines() {
+				t.Errorf("logged: %s", line)
+			}
+		})
+	}
+}
+
+// pam_limits may stand before the module in a stack, and sets hard limits, too: they are for the user's session, not for
+// what root does to open it.
+func TestHardLimitsOfPamLimits(t *testing.T) {
+	for _, limit := range []string{"AS=200000000", "DATA=40000000", "FSIZE=0", "STACK=1000000", "NPROC=1", "MEMLOCK=0", "NOFILE=32"} {
+		t.Run(limit, func(t *testing.T) {
+			oneOfEach(t)
+			log := sandbox.NewLog(t)
+			host(t, "--hard-limit", limit).opened(t).unchanged(t, "before", "after")
 			for _, line := range log.Lines() {
 				t.Errorf("logged: %s", line)
 			}
@@ -111,7 +127,7 @@ func TestMeasureReports(t *testing.T) {
 // The session belongs to the thread that opened it; the others stay where they are.
 func TestOpeningMovesTheCallingThreadOnly(t *testing.T) {
 	oneOfEach(t)
-	r := host(t, "--thread").opened(t)
+	r := host(t, "--thread", "--stack", "64").opened(t) // little for a thread, and all there is for the worker
 	r.untouched(t, "before", "joined")
 	if r.get("after.namespace") == r.get("before.namespace") {
 		t.Error("the thread that opened has no namespace of its own")

@@ -74,14 +74,15 @@ static const struct {
 } limits[] = {{"AS", RLIMIT_AS},         {"DATA", RLIMIT_DATA},   {"STACK", RLIMIT_STACK}, {"NPROC", RLIMIT_NPROC},
               {"NOFILE", RLIMIT_NOFILE}, {"FSIZE", RLIMIT_FSIZE}, {"CPU", RLIMIT_CPU},     {"MEMLOCK", RLIMIT_MEMLOCK}};
 
-/* Sets the soft limit that "NAME=VALUE" says, as pam_limits and a shell's ulimit -S do. */
-static void set_limit(const char *text) {
+/* Sets the soft limit that "NAME=VALUE" says, as a shell's ulimit -S does, or both, as pam_limits does. */
+static void set_limit(const char *text, int both) {
   const char *value = strchr(text, '=');
   struct rlimit r;
   for (unsigned i = 0; value && i < sizeof limits / sizeof limits[0]; i++) {
     if (strncmp(limits[i].name, text, (size_t)(value - text)) != 0 || limits[i].name[value - text]) continue;
     if (getrlimit((__rlimit_resource_t)limits[i].kind, &r) < 0) die("getrlimit");
     r.rlim_cur = strtoul(value + 1, NULL, 10);
+    if (both) r.rlim_max = r.rlim_cur;
     if (setrlimit((__rlimit_resource_t)limits[i].kind, &r) < 0) die("setrlimit");
     return;
   }
@@ -94,7 +95,8 @@ static const struct {
   const char *name;
   unsigned number;
 } calls[] = {{"open_tree", 428}, {"move_mount", 429},    {"fsopen", 430},  {"fsconfig", 431},      {"fsmount", 432},
-             {"pidfd_open", 434}, {"close_range", 436}, {"openat2", 437}, {"mount_setattr", 442}, {"pidfd_send_signal", 424}};
+             {"pidfd_open", 434}, {"close_range", 436}, {"openat2", 437},
+             {"mount_setattr", 442}, {"pidfd_send_signal", 424}};
 
 static unsigned call_number(const char *name) {
   for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++)
@@ -178,7 +180,8 @@ void hostile_before_open(const struct options *o) {
   if (o->close_std)
     for (int fd = 0; fd <= 2; fd++) close(fd);
   if (o->ruid >= 0 && setresuid((uid_t)o->ruid, 0, 0) < 0) die("setresuid");
-  for (const char *const *l = o->rlimits; *l; l++) set_limit(*l);
+  for (const char *const *l = o->rlimits; *l; l++) set_limit(*l, 0);
+  for (const char *const *l = o->hard_limits; *l; l++) set_limit(*l, 1);
   if (o->child) start_child();
   if (o->enosys[0]) filter_calls(o->enosys);
 }

@@ -6,11 +6,12 @@
  *   --fork-close       close in a forked child (systemd's sd-pam), --drop: which has become the user first
  *   --fork-end         pam_end in a forked child after opening, with PAM_DATA_SILENT
  *   --no-close         end without closing, as a host that was killed
- *   --thread           open from a thread that isn't the first
+ *   --thread           open from a thread that isn't the first, --stack N: which has N KiB of stack
  *   --busy N           while N threads allocate, load libraries, start threads and look users up
  *   --parallel N       N threads open a session each at the same time
  *   --rounds N         open and close N times; --round-fork: each time in a forked child
- *   --chroot DIR --cwd DIR --close-std --handlers --sigchld ignore|reap|handler --rlimit NAME=N --enosys CALL --ruid N
+ *   --chroot DIR --cwd DIR --close-std --handlers --sigchld ignore|reap|handler --ruid N
+ *   --rlimit NAME=N --hard-limit NAME=N --enosys CALL
  *   --child            with a child of its own, which ends after 100 ms
  *   --silent           PAM_SILENT
  *   --run COMMAND      run a shell command in the session, as the user
@@ -161,8 +162,11 @@ static void *session_thread(void *pamh) { return (void *)(long)session(pamh); }
 
 static int session_in_thread(pam_handle_t *pamh) {
   pthread_t t;
+  pthread_attr_t attr;
   void *rc;
-  if (pthread_create(&t, NULL, session_thread, pamh) != 0) die("pthread_create");
+  pthread_attr_init(&attr);
+  if (o.stack && pthread_attr_setstacksize(&attr, (size_t)o.stack * 1024) != 0) die("pthread_attr_setstacksize");
+  if (pthread_create(&t, &attr, session_thread, pamh) != 0) die("pthread_create");
   pthread_join(t, &rc);
   return (int)(long)rc;
 }
@@ -271,7 +275,7 @@ static const struct flag {
     {"round-fork", &o.round_fork, 0, NULL}, {"chroot", NULL, 1, &o.chroot},         {"cwd", NULL, 1, &o.cwd},
     {"close-std", &o.close_std, 0, NULL},   {"handlers", &o.handlers, 0, NULL},     {"sigchld", NULL, 1, &o.sigchld},
     {"silent", &o.silent, 0, NULL},         {"run", NULL, 1, &o.run},               {"hold", &o.hold, 0, NULL},
-    {"measure", &o.measure, 0, NULL},       {"child", &o.child, 0, NULL},
+    {"measure", &o.measure, 0, NULL},       {"child", &o.child, 0, NULL},           {"stack", &o.stack, 1, NULL},
 };
 
 static void apply_flag(const struct flag *f, const char *value) {
@@ -286,13 +290,15 @@ static _Noreturn void usage(void) {
 
 static void parse(int argc, char **argv) {
   enum { COUNT = sizeof flags / sizeof flags[0] };
-  struct option longs[COUNT + 4] = {{0}};
+  struct option longs[COUNT + 5] = {{0}};
   for (int i = 0; i < COUNT; i++) longs[i] = (struct option){flags[i].name, flags[i].has_value, NULL, 'A' + i};
   longs[COUNT] = (struct option){"rlimit", 1, NULL, 'l'};
   longs[COUNT + 1] = (struct option){"enosys", 1, NULL, 'e'};
   longs[COUNT + 2] = (struct option){"ruid", 1, NULL, 'r'};
+  longs[COUNT + 3] = (struct option){"hard-limit", 1, NULL, 'h'};
   for (int c; (c = getopt_long(argc, argv, "+", longs, NULL)) != -1;) switch (c) {
       case 'l': append(o.rlimits, optarg); break;
+      case 'h': append(o.hard_limits, optarg); break;
       case 'e': append(o.enosys, optarg); break;
       case 'r': o.ruid = atol(optarg); break;
       case '?': usage();

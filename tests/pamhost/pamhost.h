@@ -12,12 +12,12 @@ struct options {
   const char *service, *user;
   /* where and how the process is before it opens: hostile.c */
   const char *chroot, *cwd, *sigchld;
-  const char *rlimits[LIST_MAX], *enosys[LIST_MAX];
+  const char *rlimits[LIST_MAX], *hard_limits[LIST_MAX], *enosys[LIST_MAX];
   int handlers, close_std, busy, child;
   long ruid; /* -1: as it is */
   /* in which process or thread it opens, closes and ends: pamhost.c */
   int fork_open, fork_close, fork_end, drop, thread, parallel, round_fork, hold, silent, measure, no_close;
-  int rounds;
+  int rounds, stack;
   const char *run;
 };
 

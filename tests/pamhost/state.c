@@ -123,7 +123,8 @@ static void memory(const char *when) {
   unsigned long kb = 0, from, to;
   while (fgets(line, sizeof line, f)) {
     char perms[5];
-    if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) == 3 && perms[1] == 'w' && perms[3] == 'p') kb += (to - from) / 1024;
+    if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) != 3) continue;
+    if (perms[1] == 'w' && perms[3] == 'p') kb += (to - from) / 1024;
   }
   fclose(f);
   fprintf(report, "%s.writable_kb=%lu\n%s.dirty_kb=%ld\n", when, kb, when, state_rollup("Private_Dirty:"));

@@ -1,0 +1,182 @@
+package polyinst
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gons/internal/config"
+)
+
+var update = flag.Bool("update", false, "write the golden plans anew")
+
+// database is a NameService of a few names; it counts what is asked. A name in broken fails.
+type database struct {
+	users  map[string]Account
+	groups map[string]Group
+	broken map[string]bool
+	asked  []string
+}
+
+// newDatabase is as the host of a user sees it: alice has a second name and is in team. A group's name is "%team" in
+// asked.
+func newDatabase(user string) *database {
+	team := strings.EqualFold(user, "alice")
+	return &database{
+		users:  map[string]Account{"root": {0, 0}, "alice": {2001, 2001}, "ALICE": {2001, 2001}, "bob": {2002, 2002}, "daemon": {1, 11}},
+		groups: map[string]Group{"root": {0, false}, "team": {2100, team}, "staff": {50, false}},
+	}
+}
+
+func (d *database) LookupUser(name string) (Account, bool, error) {
+	d.asked = append(d.asked, name)
+	a, ok := d.users[name]
+	return a, ok, d.failure(name)
+}
+
+func (d *database) LookupGroup(name string) (Group, bool, error) {
+	d.asked = append(d.asked, "%"+name)
+	g, ok := d.groups[name]
+	return g, ok, d.failure(name)
+}
+
+func (d *database) failure(name string) error {
+	if d.broken[name] {
+		return fmt.Errorf("the directory server doesn't answer for %s", name)
+	}
+	return nil
+}
+
+// parseConfig parses text by the grammar that the file's name asks for.
+func parseConfig(t testing.TB, file, text string) *config.Config {
+	t.Helper()
+	parse := config.ParseNamespaceConf
+	if strings.HasSuffix(file, ".yaml") {
+		parse = config.ParseYAML
+	}
+	cfg, err := parse(file, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// aliceRequest is the request that others are written as a difference from.
+func aliceRequest() Request {
+	return Request{User: "alice", Service: "sshd", UID: 2001, GID: 2001, Home: "/home/alice", Umask: 0o022}
+}
+
+// parseRequest reads "user=bob uid=2002 home=\"a b\" gen_hash"; text in quotes is Go's.
+func parseRequest(t testing.TB, line string) Request {
+	t.Helper()
+	req := aliceRequest()
+	texts := map[string]*string{"user": &req.User, "service": &req.Service, "home": &req.Home}
+	numbers := map[string]*uint32{"uid": &req.UID, "gid": &req.GID, "umask": &req.Umask}
+	flags := map[string]*bool{"gen_hash": &req.Options.GenHash, "ignore_instance_parent_mode": &req.Options.IgnoreParentMode}
+	for _, word := range strings.Fields(line) {
+		key, value, _ := strings.Cut(word, "=")
+		switch {
+		case texts[key] != nil:
+			*texts[key] = unquote(t, value)
+		case numbers[key] != nil:
+			n, err := strconv.ParseUint(value, 0, 32)
+			must(t, err)
+			*numbers[key] = uint32(n)
+		case flags[key] != nil:
+			*flags[key] = true
+		case key != "alice":
+			t.Fatalf("no such word in a request: %s", word)
+		}
+	}
+	return req
+}
+
+// unquote reads a Go string or a plain one; "x*300" is 300 of them.
+func unquote(t testing.TB, text string) string {
+	t.Helper()
+	if of, count, ok := strings.Cut(text, "*"); ok {
+		n, err := strconv.Atoi(count)
+		must(t, err)
+		return strings.Repeat(of, n)
+	}
+	if !strings.HasPrefix(text, `"`) {
+		return text
+	}
+	plain, err := strconv.Unquote(text)
+	must(t, err)
+	return plain
+}
+
+// planFor is the plan for a request, or the error, with the warnings.
+func planFor(cfg *config.Config, req Request) string {
+	facts, err := Gather(cfg, req, newDatabase(req.User))
+	if err != nil {
+		return "error: " + err.Error() + "\n"
+	}
+	plan, err := Build(cfg, req, facts)
+	if err != nil {
+		return "error: " + err.Error() + "\n"
+	}
+	text := plan.String()
+	for _, w := range plan.Warnings {
+		text += "warning: " + w.String() + "\n"
+	}
+	return text
+}
+
+// sections splits "-- name --" from what follows it.
+func sections(text string) [][2]string {
+	var out [][2]string
+	for _, line := range strings.SplitAfter(text, "\n") {
+		name, ok := strings.CutPrefix(strings.TrimSpace(line), "-- ")
+		name, also := strings.CutSuffix(name, " --")
+		if ok && also {
+			out = append(out, [2]string{name, ""})
+		} else if len(out) > 0 {
+			out[len(out)-1][1] += line
+		}
+	}
+	return out
+}
+
+// Every file is a configuration, named for its grammar, and the plans that it makes for requests. The first lines, up
+// to the configuration, say what the file is about.
+func TestPlans(t *testing.T) {
+	files, err := filepath.Glob("testdata/plans/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no test data: ", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { checkPlans(t, file) })
+	}
+}
+
+func checkPlans(t *testing.T, file string) {
+	data, err := os.ReadFile(file)
+	must(t, err)
+	about, _, _ := strings.Cut(string(data), "-- ")
+	parts := sections(string(data))
+	cfg := parseConfig(t, parts[0][0], parts[0][1])
+	got := about + "-- " + parts[0][0] + " --\n" + parts[0][1]
+	for _, part := range parts[1:] {
+		got += "-- " + part[0] + " --\n" + planFor(cfg, parseRequest(t, part[0]))
+	}
+	if *update {
+		must(t, os.WriteFile(file, []byte(got), 0o644))
+		data = []byte(got)
+	}
+	if got != string(data) {
+		t.Errorf("got\n%s\nwant\n%s", got, data)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

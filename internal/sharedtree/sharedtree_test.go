@@ -1,0 +1,190 @@
+package sharedtree
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"gons/internal/config"
+	"gons/internal/linux"
+)
+
+func mounts(t *testing.T, name string) []Mount {
+	t.Helper()
+	f, err := os.Open("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := Parse(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestParse(t *testing.T) {
+	got := mounts(t, "private")
+	want := Mount{ID: 31, Parent: 27, Point: "/mnt/with space", Unbindable: true}
+	if last := got[len(got)-1]; len(got) != 9 || last != want {
+		t.Errorf("%d mounts, the last %+v; want 9, %+v", len(got), last, want)
+	}
+	if got := mounts(t, "slave")[1]; got.Peers != 9 || got.Master != 2 {
+		t.Errorf("optional fields: %+v", got)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, line := range []string{"", "a b c", "x 1 0:1 / / rw - ext4 a b", "1 x 0:1 / / rw - ext4 a b",
+		"1 1 0:1 / / rw shared:1 ext4 a b", "1 1 0:1 / / rw shared:x - ext4 a b", strings.Repeat("x", 2<<20)} {
+		if m, err := Parse(strings.NewReader(line + "\n")); err == nil {
+			t.Errorf("%.40q was read as %v", line, m)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n29 27 0:2 / /a\\040b rw master:3 - x y z\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := Parse(strings.NewReader(text))
+		if err == nil && text != "" && len(m) != strings.Count(strings.TrimSuffix(text, "\n")+"\n", "\n") {
+			t.Errorf("%d mounts in %q", len(m), text)
+		}
+		for _, one := range m {
+			table(m).visible(one) // must end, whatever the parents are
+		}
+	})
+}
+
+func TestAtAndVisible(t *testing.T) {
+	tab := table(mounts(t, "private"))
+	for path, want := range map[string]uint64{"/": 27, "/dev": 24, "/dev/shm": 30, "/dev/shm/x": 30, "/tmp": 27, "/devel": 27, "/dev/pts/0": 29} {
+		if m, ok := tab.at(path); !ok || m.ID != want {
+			t.Errorf("at(%s) = %d, %v; want %d", path, m.ID, ok, want)
+		}
+	}
+	for _, m := range tab {
+		if got, want := tab.visible(m), m.ID != 25 && m.ID != 26; got != want {
+			t.Errorf("visible(%d on %s) = %v", m.ID, m.Point, got)
+		}
+	}
+	if _, ok := (table{}).at("/"); ok {
+		t.Error("an empty table has a root")
+	}
+}
+
+func TestWant(t *testing.T) {
+	cfg := &config.Config{Directories: []config.Directory{
+		{Path: "/tmp", Method: config.MethodUser, InstancePrefix: "/tmp-inst/"},
+		{Path: "/var/tmp", Method: config.MethodTmpdir, InstancePrefix: "/tmp-inst/pre."},
+		{Path: "$HOME", Method: config.MethodUser, InstancePrefix: "/home/inst/$USER/"},
+		{Path: "$HOME/.cache", Method: config.MethodTmpfs},
+		{Path: "/x//y", Method: config.MethodUser, InstancePrefix: "$HOME/inst/"},
+		{Path: "/z", Method: config.MethodUser, InstancePrefix: "/top-"},
+	}}
+	want := Wanted{Private: []string{"/tmp", "/var/tmp", "/x/y", "/z"}, Parents: []string{"/tmp-inst"}}
+	if got := Want(cfg); !reflect.DeepEqual(got, want) {
+		t.Errorf("Want = %+v, want %+v", got, want)
+	}
+	for _, cfg := range []*config.Config{nil, {}} {
+		if got := Want(cfg); !reflect.DeepEqual(got, Wanted{Private: []string{"/tmp"}}) {
+			t.Errorf("Want(%v) = %+v", cfg, got)
+		}
+	}
+}
+
+func describe(p Plan) string {
+	var lines []string
+	for _, c := range p.Changes {
+		lines = append(lines, c.String())
+	}
+	for _, problem := range p.Problems {
+		lines = append(lines, "problem: "+problem)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestBuildMounts(t *testing.T) {
+	for _, c := range []struct{ table, private, want string }{
+		{"private", "/tmp", "make / and every mount below it shared\nbind /tmp on itself and make it private"},
+		{"debian13", "/tmp", "make the mount on /tmp private"},
+		{"debian13", "/var/tmp", "bind /var/tmp on itself and make it private"},
+		{"slave", "/tmp", "make the mount on / shared"},
+		{"private", "/dev/shm", "make the mount on /proc shared\nmake the mount on /sys shared\nmake the mount on /dev shared\n" +
+			"make the mount on / shared\nmake the mount on /dev/pts shared"},
+		{"debian13", "/missing", "problem: /missing can't be made private: it isn't there, or no directory"},
+	} {
+		f := Facts{Mounts: mounts(t, c.table), Resolved: map[string]string{}}
+		if c.private != "/missing" {
+			f.Resolved[c.private] = c.private
+		}
+		if got := describe(Build(Wanted{Private: []string{c.private}}, f)); got != c.want {
+			t.Errorf("%s with %s private:\n%s\nwant:\n%s", c.table, c.private, got, c.want)
+		}
+	}
+}
+
+// What a symbolic link leads to is made private, and once.
+func TestBuildResolved(t *testing.T) {
+	f := Facts{Mounts: mounts(t, "debian13"), Resolved: map[string]string{"/var/tmp": "/tmp", "/tmp": "/tmp"}}
+	want := "make the mount on /tmp private"
+	if got := describe(Build(Wanted{Private: []string{"/var/tmp", "/tmp"}}, f)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestBuildParents(t *testing.T) {
+	dir := func(uid, mode uint32) linux.Stat { return linux.Stat{Type: linux.TypeDirectory, UID: uid, Mode: mode} }
+	for i, c := range []struct {
+		fact ParentFact
+		want string
+	}{
+		{ParentFact{Missing: true}, "make the instance parent /i, root's, mode 000"},
+		{ParentFact{Stat: dir(0, 0)}, ""},
+		{ParentFact{Stat: dir(0, 0o1000)}, ""},
+		{ParentFact{Stat: dir(0, 0o755)}, "make the instance parent /i root's, mode 000 (it is user 0's, mode 0755)"},
+		{ParentFact{Stat: dir(7, 0), Empty: true}, "make the instance parent /i root's, mode 000 (it is user 7's, mode 0000)"},
+		{ParentFact{Stat: dir(7, 0)}, "problem: /i can't be an instance parent: it is user 7's and not empty; look at it and remove it"},
+		{ParentFact{Stat: linux.Stat{Type: linux.TypeRegular}}, "problem: /i can't be an instance parent: it is a regular file"},
+	} {
+		f := Facts{Mounts: mounts(t, "debian13"), Parents: map[string]ParentFact{"/i": c.fact}}
+		if got := describe(Build(Wanted{Parents: []string{"/i"}}, f)); got != c.want {
+			t.Errorf("case %d: got %q, want %q", i, got, c.want)
+		}
+	}
+}
+
+// A second run on the table that the first one leads to finds nothing to do.
+func TestBuildIsIdempotent(t *testing.T) {
+	before := mounts(t, "private")
+	var after []Mount
+	for i, m := range before {
+		if m.Point != "/dev/shm" && !m.Unbindable {
+			m.Peers = uint64(i + 1)
+		}
+		after = append(after, m)
+	}
+	w := Wanted{Private: []string{"/dev/shm"}}
+	f := Facts{Mounts: after, Resolved: map[string]string{"/dev/shm": "/dev/shm"}}
+	if got := describe(Build(w, f)); got != "" {
+		t.Errorf("a second run would:\n%s", got)
+	}
+}
+
+func ExampleBuild() {
+	w := Wanted{Private: []string{"/tmp"}, Parents: []string{"/tmp-inst"}}
+	p := Build(w, Facts{
+		Mounts:   []Mount{{ID: 2, Parent: 1, Point: "/"}, {ID: 3, Parent: 2, Point: "/proc"}},
+		Resolved: map[string]string{"/tmp": "/tmp"},
+		Parents:  map[string]ParentFact{"/tmp-inst": {Missing: true}},
+	})
+	for _, c := range p.Changes {
+		fmt.Println(c)
+	}
+	// Output:
+	// make / and every mount below it shared
+	// bind /tmp on itself and make it private
+	// make the instance parent /tmp-inst, root's, mode 000
+}
