@@ -2,10 +2,7 @@
 //
 // The C files are the gate, which runs in the host; this file is where the worker, a process that the gate forks,
 // enters Go. The runtime starts there and only there: see deferred.ld and worker.c. Everything the worker does is in
-// package module. The directives keep the runtime from holding cgroup files open and from watching them.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
+// package module.
 package main
 
 // #cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2

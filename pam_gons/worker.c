@@ -55,7 +55,7 @@ extern start_go gons_rt0_end[] __attribute__((weak, visibility("hidden")));
 /* What a new process finds above its stack: the Go runtime walks from argv over envp to auxv. */
 static struct {
   char *argv[2];
-  char *envp[4];
+  char *envp[5];
   ElfW(auxv_t) auxv[8];
 } block;
 
@@ -75,6 +75,9 @@ static void start_runtime(void) {
   block.envp[0] = "GOMAXPROCS=1";
   block.envp[1] = "GOGC=off"; /* the worker lives for milliseconds */
   block.envp[2] = "GOTRACEBACK=single";
+  /* Nor does it need to read the mount table for its cgroup's limits (Go 1.25). In the environment and not as
+   * //go:debug lines, which Go 1.24 refuses to compile. */
+  block.envp[3] = "GODEBUG=containermaxprocs=0,updatemaxprocs=0";
   int n = 0;
   add_aux(&n, AT_PAGESZ, getauxval(AT_PAGESZ));
   add_aux(&n, AT_RANDOM, (unsigned long)seed);

@@ -35,15 +35,7 @@ func TestGocryptfs(t *testing.T) {
 }
 
 func checkGocryptfs(t *testing.T, h host) {
-	configure(t, methods)
-	stack(t, h.service)
-	passwords(t)
-	sharedHost(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home")
-	t.Cleanup(snap.Check)
-	if h.start != nil {
-		h.start(t)
-	}
+	prepare(t, h, methods)
 	t.Cleanup(func() { removeVolume(t, "plain") })
 	alice, again, bob := h.login(t, "alice"), h.login(t, "alice"), h.login(t, "bob")
 	if got := alice.run(t, volume); got != "treasure" {

@@ -23,15 +23,7 @@ func TestHomeAlone(t *testing.T) {
 }
 
 func checkHomeAlone(t *testing.T, h host, config string) {
-	configure(t, config)
-	stack(t, h.service)
-	passwords(t)
-	sharedHost(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home", "/mnt")
-	t.Cleanup(snap.Check)
-	if h.start != nil {
-		h.start(t)
-	}
+	prepare(t, h, config)
 	t.Cleanup(func() { removeVolume(t, "volume") })
 	alice, bob := h.login(t, "alice"), h.login(t, "bob")
 	alice.run(t, "mkdir ~/volume")

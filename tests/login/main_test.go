@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // patience is how long anything may take that isn't a failure.
-const patience = 4 * time.Second
+const patience = 15 * time.Second
 
 // poll waits until what holds; it fails the test when that doesn't come about.
 func poll(t testing.TB, what string, holds func() bool) {

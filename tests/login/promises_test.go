@@ -46,28 +46,30 @@ var private = []struct {
 }
 
 // world is three sessions: two of alice and one of bob.
-type world struct {
-	log               *sandbox.Log
-	alice, bob, again *shell
-}
+type world struct{ alice, bob, again *shell }
 
 func (w *world) sessions() map[string]*shell {
 	return map[string]*shell{"alice": w.alice, "bob": w.bob, "alice again": w.again}
 }
 
-// checkSessions shows what every session promises, whoever opens it.
-func checkSessions(t *testing.T, h host) {
-	configure(t, methods)
+// prepare readies the machine for logins with h, and sees to it that it is as before when the test ends.
+func prepare(t testing.TB, h host, config string, users ...string) {
+	t.Helper()
+	configure(t, config)
 	stack(t, h.service)
 	passwords(t)
 	sharedHost(t)
-	log := sandbox.NewLog(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/dev/shm", "/home", "/mnt")
-	t.Cleanup(snap.Check)
+	t.Cleanup(sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/dev/shm", "/home", "/mnt").Check)
 	if h.start != nil {
-		h.start(t, "alice", "bob", "alice")
+		h.start(t, users...)
 	}
-	w := &world{log, h.login(t, "alice"), h.login(t, "bob"), h.login(t, "alice")}
+}
+
+// checkSessions shows what every session promises, whoever opens it.
+func checkSessions(t *testing.T, h host) {
+	sandbox.NewLog(t) // shown when the test fails
+	prepare(t, h, methods, "alice", "bob", "alice")
+	w := &world{h.login(t, "alice"), h.login(t, "bob"), h.login(t, "alice")}
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) { p.check(t, w) })
 	}
@@ -247,14 +249,7 @@ func strangers() []string {
 // checkRefusal shows that a broken configuration lets nobody in, tells the user in words that it isn't their fault and
 // the administrator in which line to look, and does no lasting harm to the host.
 func checkRefusal(t *testing.T, h host) {
-	stack(t, h.service)
-	passwords(t)
-	sharedHost(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home", "/run/gons", "/var-inst")
-	t.Cleanup(snap.Check)
-	if h.start != nil {
-		h.start(t)
-	}
+	prepare(t, h, "version: 1\n")
 	for _, c := range []struct{ name, config, log string }{
 		{"unknown key", "version: 1\nbogus: true\n", "gons.yaml:2:1"},
 		{"directory that isn't there", "version: 1\ndirectories:\n  - {path: /tmp/missing, method: tmpfs}\n", "gons.yaml:3:5"},
@@ -286,14 +281,7 @@ func checkRefusal(t *testing.T, h host) {
 // checkKilled kills a host, which can't close its session then. What the session has stays for as long as a process of
 // it is left, and goes with the next login after that.
 func checkKilled(t *testing.T, h host) {
-	configure(t, methods)
-	stack(t, h.service)
-	passwords(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home")
-	t.Cleanup(snap.Check)
-	if h.start != nil {
-		h.start(t, "alice")
-	}
+	prepare(t, h, methods, "alice")
 	s := h.login(t, "alice")
 	daemon := s.run(t, "cd /var/tmp; touch mine; setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $!")
 	must(t, "kill", "-KILL", leader(t))

@@ -128,12 +128,7 @@ func TestSshdKilled(t *testing.T) { checkKilled(t, ssh["key, terminal"]) }
 
 // TestSftp moves files to and from the session's /tmp.
 func TestSftp(t *testing.T) {
-	configure(t, methods)
-	stack(t, "sshd")
-	sharedHost(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home")
-	t.Cleanup(snap.Check)
-	startSshd(t)
+	prepare(t, ssh["key"], methods)
 	sandbox.Write(t, "/root/batch", "put /etc/hostname /tmp/sent\nput /etc/hostname /var/tmp/sent\nls /tmp\nget /tmp/sent /root/back\n", 0o600)
 	out, err := sshClient("sftp", "alice", "publickey", "-b", "/root/batch", "127.0.0.1").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "/tmp/sent") {
@@ -152,12 +147,7 @@ func TestSftp(t *testing.T) {
 // TestSshdManySessions shares one connection: sshd opens one PAM session for it, so all its channels see one /tmp, and
 // the last one's end is the session's.
 func TestSshdManySessions(t *testing.T) {
-	configure(t, methods)
-	stack(t, "sshd")
-	sharedHost(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home")
-	t.Cleanup(snap.Check)
-	startSshd(t)
+	prepare(t, ssh["key"], methods)
 	socket := []string{"-o", "ControlPath=/root/control"}
 	master := &shell{onPipes(t, sshClient("ssh", "alice", "publickey", append(socket, "-M", "-T", "127.0.0.1")...))}
 	master.run(t, "echo 1 > /var/tmp/first")

@@ -81,9 +81,8 @@ func TestSuKilled(t *testing.T) { checkKilled(t, su["by root"]) }
 // TestSuZombie kills su under a parent that doesn't wait for it. Many a container's first process never does: what is
 // left of su, and of what it started, must not keep the session on record.
 func TestSuZombie(t *testing.T) {
-	configure(t, methods)
-	stack(t, "su")
 	h := su["by root"]
+	prepare(t, h, methods)
 	h.login(t, "alice")
 	must(t, "kill", "-KILL", leader(t))
 	poll(t, "the session's processes end", func() bool { return len(strangers()) == 0 })
@@ -94,17 +93,15 @@ func TestSuZombie(t *testing.T) {
 // TestSuOptional has a configuration that is broken and a session line that is optional: su goes on as if the module
 // were not there.
 func TestSuOptional(t *testing.T) {
-	configure(t, "version: 1\ndirectories:\n  - {path: /tmp, method: tmpfs}\n  - {path: /missing, method: tmpfs}\n")
-	stack(t, "su")
+	h := su["by root"]
+	prepare(t, h, "version: 1\ndirectories:\n  - {path: /tmp, method: tmpfs}\n  - {path: /missing, method: tmpfs}\n")
 	must(t, "sed", "-i", "/pam_gons.so/s/required/optional/", "/etc/pam.d/su")
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home", "/run/gons")
 	want := must(t, "readlink", "/proc/self/ns/mnt")
-	seen := su["by root"].attempt(t, "alice", "readlink /proc/self/ns/mnt; pwd")
+	seen := h.attempt(t, "alice", "readlink /proc/self/ns/mnt; pwd")
 	if !strings.Contains(seen, want+"\n/\n") {
 		t.Errorf("alice has %q, expected the host's %s", seen, want)
 	}
 	nothingLeft(t)
-	snap.Check()
 }
 
 // TestSuInSession has alice become bob in a session of hers. The second configuration is what distributions ship: the
@@ -120,13 +117,11 @@ func TestSuInSession(t *testing.T) {
 }
 
 func checkSuInSession(t *testing.T, config string) {
-	configure(t, config)
-	stack(t, "su")
-	passwords(t)
+	h := su["by root"]
+	prepare(t, h, config)
 	must(t, "mkdir", "-p", "-m", "0", "/tmp/tmp-inst", "/var/tmp/tmp-inst")
 	t.Cleanup(func() { must(t, "rm", "-r", "/tmp/tmp-inst", "/var/tmp/tmp-inst") })
-	snap := sandbox.NewSnapshot(t, "/home", "/var/tmp")
-	s := su["by root"].login(t, "alice")
+	s := h.login(t, "alice")
 	s.run(t, "touch /tmp/alice /var/tmp/alice")
 	s.send(t, "su bob")
 	s.expect(t, "Password: ")
@@ -146,15 +141,17 @@ func checkSuInSession(t *testing.T, config string) {
 	}
 	s.logout(t)
 	nothingLeft(t)
-	snap.Check()
+	if left := must(t, "ls", "-A", "/var/tmp/tmp-inst"); left != "" {
+		t.Errorf("directories are left: %q", left)
+	}
 }
 
 // TestSuWorkingDirectory starts su in a directory that the session covers: the session must not go on looking at the
 // host's.
 func TestSuWorkingDirectory(t *testing.T) {
-	configure(t, methods)
-	stack(t, "su")
+	prepare(t, su["by root"], methods)
 	sandbox.Write(t, "/tmp/below/host", "", 0o644)
+	t.Cleanup(func() { os.RemoveAll("/tmp/below") })
 	for _, dir := range []string{"/tmp", "/tmp/below", "/home/alice"} {
 		cmd := exec.Command("su", "alice", "-c", "pwd; ls -A .")
 		cmd.Dir = dir
@@ -171,10 +168,7 @@ func TestSuWorkingDirectory(t *testing.T) {
 
 // TestSuHostileEnvironment has alice call su with what changes how a Go program, or any program, starts.
 func TestSuHostileEnvironment(t *testing.T) {
-	configure(t, methods)
-	stack(t, "su")
-	passwords(t)
-	snap := sandbox.NewSnapshot(t, "/tmp", "/var/tmp", "/home")
+	prepare(t, su["by a user"], methods)
 	const command = `stat -c '%U:%G %a' /tmp; ls -A /var/tmp; grep -c ' /tmp ' /proc/self/mountinfo; grep Threads /proc/$PPID/status`
 	attempt := func(t *testing.T, env ...string) string {
 		cmd := exec.Command("su", "bob", "-c", command)
@@ -187,6 +181,7 @@ func TestSuHostileEnvironment(t *testing.T) {
 	}
 	const want = "root:root 1777\n2\nThreads:\t1"
 	sandbox.Write(t, "/home/alice/evil.so", "not a library", 0o755)
+	t.Cleanup(func() { os.Remove("/home/alice/evil.so") })
 	for _, env := range []string{
 		"NOTHING=1", "GODEBUG=inittrace=1,gctrace=1,schedtrace=1", "GODEBUG=tlskyber=0", "GODEBUG=http2debug=garbage,\x01",
 		"GOGC=1", "GOGC=garbage", "GOMEMLIMIT=garbage", "GOMEMLIMIT=1", "GOMAXPROCS=100000", "GOTRACEBACK=crash",
@@ -198,6 +193,4 @@ func TestSuHostileEnvironment(t *testing.T) {
 		}
 	}
 	nothingLeft(t)
-	os.Remove("/home/alice/evil.so")
-	snap.Check()
 }

@@ -1,7 +1,6 @@
 package pam_test
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -96,12 +95,18 @@ func TestAnIdleHostPaysNextToNothing(t *testing.T) {
 			t.Errorf("%s: %q before pam_start, %q after", key, r.get("start."+key), r.get("before."+key))
 		}
 	}
-	grew := func(key string) int { return number(t, r.get("after."+key)) - number(t, r.get("before."+key)) }
-	if kb := grew("dirty_kb"); kb > 200 {
-		t.Errorf("opening dirtied %d kB of the host", kb)
-	}
-	if kb := grew("writable_kb"); kb > 400 {
-		t.Errorf("opening made %d kB of the host writable", kb)
+	for _, c := range []struct {
+		from, to, key string
+		limit         int
+	}{
+		{"start", "before", "dirty_kb", 1000}, // loading libpam and every module of the stack
+		{"start", "before", "writable_kb", 8000},
+		{"before", "after", "dirty_kb", 200},
+		{"before", "after", "writable_kb", 400},
+	} {
+		if kb := number(t, r.get(c.to+"."+c.key)) - number(t, r.get(c.from+"."+c.key)); kb > c.limit {
+			t.Errorf("%s grew by %d kB from %s to %s, expected at most %d", c.key, kb, c.from, c.to, c.limit)
+		}
 	}
 }
 
@@ -170,8 +175,5 @@ func TestTheBuiltModule(t *testing.T) {
 	// The check must be able to fail: an object that is no such module.
 	if out, err := exec.Command(check, sandbox.Built(t, "pamhost")).CombinedOutput(); err == nil {
 		t.Errorf("check-module accepts pamhost: %s", out)
-	}
-	if _, err := os.Stat(so); err != nil {
-		t.Error(err)
 	}
 }
