@@ -308,10 +308,6 @@ static void clean_up_after(struct visit *v, int argc, const char **argv) {
   if (v->session[0] != '\0') close_sessions(v->pamh, v->session, argc, argv);
 }
 
-static void tell_user(const struct visit *v, int flags, const char *sentence) {
-  if (!(flags & PAM_SILENT)) pam_error(v->pamh, "%s", sentence && *sentence ? sentence : USER_SENTENCE);
-}
-
 static int open_session(struct visit *v, int argc, const char **argv, const struct passwd *pw) {
   struct gons_message *m = v->message;
   gons_message_start(m, GONS_REQUEST, 0);
@@ -325,7 +321,8 @@ static int open_session(struct visit *v, int argc, const char **argv, const stru
   return rc != PAM_SUCCESS ? rc : remember(v->pamh, v->session);
 }
 
-static int open_for(struct visit *v, int flags, int argc, const char **argv) {
+/* Opens, or takes everything back. */
+static int open_for(struct visit *v, int argc, const char **argv) {
   const struct passwd *pw = pam_modutil_getpwnam(v->pamh, v->user);
   if (!pw) {
     pam_syslog(v->pamh, LOG_ERR, "cannot open a session: no such user");
@@ -335,33 +332,42 @@ static int open_for(struct visit *v, int flags, int argc, const char **argv) {
   if (rc != PAM_SUCCESS) {
     leave(v);
     clean_up_after(v, argc, argv);
-    tell_user(v, flags, v->message->kind == GONS_DONE ? gons_message_get(v->message, 0) : NULL);
   }
   gons_place_close(&v->home);
   gons_message_close_files(v->message);
   return rc;
 }
 
-/* Opens a session's namespace (pam_sm_open_session(3)): all of it, or nothing. PAM_SESSION_ERR with the host where it
- * was, on whatever failure. */
-__attribute__((visibility("default"))) int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc,
-                                                               const char **argv) {
-  struct visit v;
-  const char *user = NULL;
-  if (pam_get_user(pamh, &user, NULL) != PAM_SUCCESS || !user || !*user) {
+static int check_host(pam_handle_t *pamh, const char **user) {
+  if (pam_get_user(pamh, user, NULL) != PAM_SUCCESS || !*user || !**user) {
     pam_syslog(pamh, LOG_ERR, "cannot open a session: PAM names no user");
     return PAM_SESSION_ERR;
   }
-  if (geteuid() != 0) {
-    pam_syslog(pamh, LOG_ERR, "cannot open a session: a mount namespace needs root, and the host runs as user %ld",
-               (long)geteuid());
-    return PAM_SESSION_ERR;
-  }
-  int rc = visit_begin(&v, pamh, argc, argv);
+  if (geteuid() == 0) return PAM_SUCCESS;
+  pam_syslog(pamh, LOG_ERR, "cannot open a session: a mount namespace needs root, and the host runs as user %ld",
+             (long)geteuid());
+  return PAM_SESSION_ERR;
+}
+
+static int check_and_open(pam_handle_t *pamh, int argc, const char **argv) {
+  struct visit v;
+  const char *user = NULL;
+  int rc = check_host(pamh, &user);
+  if (rc != PAM_SUCCESS) return rc;
+  rc = visit_begin(&v, pamh, argc, argv);
   if (rc != PAM_SUCCESS) return rc;
   v.user = user;
-  rc = open_for(&v, flags, argc, argv);
+  rc = open_for(&v, argc, argv);
   free(v.message);
+  return rc;
+}
+
+/* Opens a session's namespace (pam_sm_open_session(3)): all of it, or nothing. PAM_SESSION_ERR, or PAM_USER_UNKNOWN,
+ * with the host where it was, on whatever failure. */
+__attribute__((visibility("default"))) int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc,
+                                                               const char **argv) {
+  int rc = check_and_open(pamh, argc, argv);
+  if (rc != PAM_SUCCESS && !(flags & PAM_SILENT)) pam_error(pamh, "%s", USER_SENTENCE);
   return rc;
 }
 

@@ -26,7 +26,7 @@ enum gons_kind {
   GONS_GROUP = 18,    /* strings: name. Answer: arg 1 and gid, "1" if the session's user is in it; arg 0: no such group */
   GONS_UNSHARE = 19,  /* strings: session id. Answer: arg 0, cwd, and descriptors of namespace and
                          root; else arg an errno and the call that failed */
-  GONS_DONE = 20      /* arg: PAM code; strings: sentence for the user or ""; descriptor: new cwd, if any */
+  GONS_DONE = 20      /* arg: PAM code; descriptor: new cwd, if any */
 };
 
 struct gons_message {

@@ -42,7 +42,7 @@
 #define SYS_close_range 436
 #endif
 
-enum { SOCK_FD = 3, KILL_GRACE_MS = 2000 };
+enum { SOCK_FD = 3, KILL_GRACE_MS = 2000, FILES_MIN = 4096 };
 
 /* ---- the child ---- */
 
@@ -91,6 +91,8 @@ static void start_runtime(void) {
 static void reset_signals(void) {
   struct sigaction dfl = {.sa_handler = SIG_DFL};
   for (int sig = 1; sig <= SIGRTMAX; sig++) sigaction(sig, &dfl, NULL);
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  sigaction(SIGXFSZ, &ignore, NULL); /* a hard limit on file sizes is to be an error with a name (EFBIG) */
   stack_t none = {.ss_flags = SS_DISABLE};
   sigaltstack(&none, NULL);
 }
@@ -111,18 +113,24 @@ static int tie_to_host(pid_t host) {
   return getppid() == host ? 0 : -1;
 }
 
-/* pam_limits may have run before us, and su's caller chose theirs: Go can't live in 100 MiB of address space. */
+/* pam_limits may have run before us, and su's caller chose theirs: Go can't live in 100 MiB of address space. A root
+ * without CAP_SYS_RESOURCE gets the hard limit, which then is the administrator's word. */
+static void lift_limit(int kind, rlim_t most) {
+  __rlimit_resource_t resource = (__rlimit_resource_t)kind;
+  struct rlimit lifted = {most, most}, r;
+  if (getrlimit(resource, &r) < 0) return;
+  if (r.rlim_max >= most) lifted.rlim_max = r.rlim_max;
+  if (setrlimit(resource, &lifted) == 0) return;
+  r.rlim_cur = r.rlim_max;
+  setrlimit(resource, &r);
+}
+
 static void lift_limits(void) {
-  static const int kinds[] = {RLIMIT_AS,    RLIMIT_DATA,  RLIMIT_STACK, RLIMIT_NPROC, RLIMIT_NOFILE,
-                              RLIMIT_FSIZE, RLIMIT_CPU,   RLIMIT_MEMLOCK};
-  struct rlimit r;
-  for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-    if (getrlimit((__rlimit_resource_t)kinds[i], &r) < 0) continue;
-    r.rlim_cur = r.rlim_max;
-    setrlimit((__rlimit_resource_t)kinds[i], &r);
-  }
-  r.rlim_cur = r.rlim_max = 0;
-  setrlimit(RLIMIT_CORE, &r);
+  static const int kinds[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_MEMLOCK};
+  for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) lift_limit(kinds[i], RLIM_INFINITY);
+  lift_limit(RLIMIT_NOFILE, FILES_MIN);
+  static const struct rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
 }
 
 /* Leaves 0 /dev/null, 1 and 2 output, 3 the socket, and nothing else. The host may have had 0 to 2 closed, so the two

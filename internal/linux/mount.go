@@ -93,6 +93,16 @@ func JoinGroup(from, to *Handle) error {
 	return moveMount(from, to, unix.MOVE_MOUNT_SET_GROUP)
 }
 
+// ProbeJoinGroup reports whether JoinGroup is there: a kernel that doesn't know the flag says EINVAL to it before it
+// looks at the descriptors.
+func ProbeJoinGroup() error {
+	bad := NewHandle(-1, "")
+	if err := JoinGroup(bad, bad); !Is(err, EBADF) {
+		return fmt.Errorf("the kernel can't restore a mount's peer group, which needs Linux 5.15: %w", err)
+	}
+	return nil
+}
+
 func moveMount(from, to *Handle, flags int) error {
 	flags |= unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
 	defer runtime.KeepAlive(from)

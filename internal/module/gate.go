@@ -53,7 +53,7 @@ func (g *gate) done(code Code, cwd *linux.Handle) {
 		return
 	}
 	g.said = true
-	m := wire.Message{Kind: wire.Done, Arg: int32(code), Strings: []string{""}}
+	m := wire.Message{Kind: wire.Done, Arg: int32(code)}
 	if cwd != nil {
 		m.Files = []*linux.Handle{cwd}
 	}

@@ -101,7 +101,10 @@ func until(deadline time.Time) func() bool {
 
 // openRecorded opens the session with a record of it: written before anything is made, taken back when nothing was.
 func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.Store) error {
-	record := newRecord(req)
+	record, err := newRecord(req)
+	if err != nil {
+		return err
+	}
 	if err := store.Put(record); err != nil {
 		return err
 	}
@@ -112,7 +115,7 @@ func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.S
 		record.Covered = applied.Covered()
 		record.Leftovers = trees(record.Leftovers)
 		if err = store.Put(record); err != nil {
-			applied.Journal.Undo()
+			applied.Undo()
 		}
 	}
 	if err != nil {
@@ -124,14 +127,15 @@ func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.S
 	return nil
 }
 
-func newRecord(req request) session.Record {
+func newRecord(req request) (session.Record, error) {
 	proc := session.Proc{}
 	start, _ := proc.Start(req.hostPID)
+	id, err := session.NewID()
 	return session.Record{
-		ID: session.NewID(), User: req.session.User, UID: req.session.UID, Service: req.session.Service,
+		ID: id, User: req.session.User, UID: req.session.UID, Service: req.session.Service,
 		TTY: req.tty, RHost: req.rhost, Opened: time.Now().UTC().Truncate(time.Second),
 		Leader: session.Process{PID: req.hostPID, Start: start}, PIDNamespace: proc.PIDNamespace(),
-	}
+	}, err
 }
 
 // openIn has the host enter a namespace, follows it there, and executes the plan.
@@ -156,7 +160,7 @@ func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, 
 	applied, err := polyinst.Apply(plan, polyinst.Env{
 		Root:      root,
 		SessionID: record.ID,
-		Locker:    store.Locker(req.session.UID),
+		Locker:    store.Locker(),
 		Intend: func(l polyinst.Leftover) error {
 			record.Leftovers = append(record.Leftovers, l)
 			return store.Put(*record)
@@ -167,8 +171,7 @@ func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, 
 	}
 	cwd, err := applied.WorkingDirectory(ns.cwd)
 	if err != nil {
-		applied.Journal.Undo()
-		applied.Close()
+		applied.Undo()
 		return nil, nil, fmt.Errorf("cannot find a working directory in place of %s: %w", ns.cwd, err)
 	}
 	return applied, cwd, nil

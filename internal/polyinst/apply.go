@@ -1,9 +1,9 @@
 package polyinst
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gons/internal/config"
@@ -17,19 +17,20 @@ type Env struct {
 	Root *safepath.Root
 	// SessionID makes the names of unfinished directories unique.
 	SessionID string
-	// Locker keeps two sessions of one user from making one instance at the same time.
+	// Locker keeps two sessions from making one directory at the same time.
 	Locker Locker
 	// Intend is told of everything that is about to be made and that the session's end, or a crash, must remove.
 	Intend func(Leftover) error
 }
 
-// Locker is a lock per user. Exclusive holds until the session is open or undone.
+// Locker locks what sessions share and may have to undo: an instance by its user, a directory made by create by its
+// path. Who makes one holds its key until the session is open or undone; everybody else uses only what is finished, so
+// that nobody's undo takes away what another session stands on.
 type Locker interface {
-	// WhileNobodyMakes runs f while no session of the user is in the middle of making an instance: what f opens then was
-	// finished by a session that won't undo it any more.
-	WhileNobodyMakes(f func() error) error
-	// BecomeMaker returns once this session is the only one that may make an instance.
-	BecomeMaker() error
+	// WhileNobodyMakes runs f while no session is the maker of key; what f opens then won't be undone any more.
+	WhileNobodyMakes(key string, f func() error) error
+	// BecomeMaker returns once this session is the only maker of key.
+	BecomeMaker(key string) error
 }
 
 // Leftover is something on disk that a session leaves behind when it doesn't end as it should.
@@ -54,18 +55,17 @@ type madeDirectory struct {
 	stat   linux.Stat
 }
 
-// Undo removes what was made, the last first. What has something in it by now, or is another directory by now, stays.
-func (j *Journal) Undo() error {
+// undo removes what was made, the last first. What has something in it by now, or is another directory by now, stays.
+func (j *Journal) undo() error {
 	var errs []error
 	for i := len(j.made) - 1; i >= 0; i-- {
 		errs = append(errs, j.made[i].remove())
 	}
-	j.Close()
 	return errors.Join(errs...)
 }
 
-// Close gives up the handles and thereby the possibility to undo.
-func (j *Journal) Close() {
+// close gives up the handles and thereby the possibility to undo.
+func (j *Journal) close() {
 	for _, m := range j.made {
 		m.parent.Close()
 	}
@@ -111,14 +111,42 @@ type covering struct {
 	path string // with no symbolic link
 	tree *linux.Handle
 	same bool // what is in it is what was there before (a bind of the directory on itself)
+	// mount is the root of the mount that tree is attached to.
+	mount *linux.Handle
+}
+
+func (c covering) close() {
+	c.tree.Close()
+	c.mount.Close()
+}
+
+// uncover takes the tree away again. Its parent leaves its peer group first: an unmount would be passed on, and take
+// away what the host has at the same place.
+func (c covering) uncover() error {
+	if err := linux.SetPropagation(c.mount, linux.Private, false); err != nil {
+		return err
+	}
+	return linux.DetachHere(c.tree)
 }
 
 // Close closes the handles.
 func (a *Applied) Close() {
-	a.Journal.Close()
+	a.Journal.close()
 	for _, c := range a.covered {
-		c.tree.Close()
+		c.close()
 	}
+}
+
+// Undo removes from disk what was made, for which it uncovers in the namespace what was covered, and closes everything.
+// The namespace is of no more use then.
+func (a *Applied) Undo() error {
+	var errs []error
+	for _, c := range slices.Backward(a.covered) { // what was made may lie below what was covered later
+		errs = append(errs, c.uncover())
+	}
+	errs = append(errs, a.Journal.undo())
+	a.Close()
+	return errors.Join(errs...)
 }
 
 // Covered returns the directories that were covered, in order and with no symbolic link.
@@ -162,10 +190,9 @@ func Apply(plan *Plan, env Env) (*Applied, error) {
 			if pos := s.Why(); pos.File != "" {
 				err = fmt.Errorf("%s: %w", pos, err)
 			}
-			if undo := x.done.Journal.Undo(); undo != nil {
-				err = fmt.Errorf("%w; %v", err, undo)
+			if undo := x.done.Undo(); undo != nil {
+				err = fmt.Errorf("%w; and not all could be undone: %v", err, undo)
 			}
-			x.done.Close()
 			return nil, err
 		}
 	}
@@ -183,6 +210,7 @@ type executor struct {
 type slot struct {
 	target *safepath.Dir
 	tree   *linux.Handle
+	same   bool // a copy of the target itself
 }
 
 func (x *executor) close() {
@@ -196,8 +224,8 @@ func (x *executor) step(s Step) error {
 	switch s := s.(type) {
 	case Propagate:
 		return x.propagate(s)
-	case SlaveHome:
-		return x.slaveHome(s)
+	case PrepareHome:
+		return x.prepareHome(s)
 	case MakeDirectory:
 		return x.makeDirectory(s)
 	case PrepareDirectory:
@@ -234,23 +262,23 @@ func (x *executor) propagate(s Propagate) error {
 	return nil
 }
 
-func (x *executor) slaveHome(s SlaveHome) error {
+// prepareHome readies a recursive slave copy of the home. That happens while its mount is still in the host's peer
+// group: only a member of the group can become its slave.
+func (x *executor) prepareHome(s PrepareHome) error {
 	home, err := x.env.Root.Open(s.Path)
 	if err != nil {
 		return err
 	}
-	defer home.Close()
 	tree, err := linux.CloneTree(home.Handle, true)
-	if err != nil {
-		return fmt.Errorf("cannot bind %s: %w", s.Path, err)
-	}
-	// Before it is attached, and before its parent leaves the peer group: only a member of the group can be its slave.
-	if err := linux.SetPropagation(tree, linux.Slave, true); err != nil {
+	if err == nil {
+		if err = linux.SetPropagation(tree, linux.Slave, true); err == nil {
+			x.slots[s.Slot] = &slot{home, tree, true}
+			return nil
+		}
 		tree.Close()
-		return fmt.Errorf("cannot make %s a slave: %w", s.Path, err)
 	}
-	x.done.covered = append(x.done.covered, covering{home.Resolved, tree, true})
-	return attachTree(tree, home, s.Hidden)
+	home.Close()
+	return fmt.Errorf("cannot make a slave copy of %s: %w", s.Path, err)
 }
 
 func (x *executor) attach(s Attach) error {
@@ -259,19 +287,18 @@ func (x *executor) attach(s Attach) error {
 		return fmt.Errorf("internal error: nothing was prepared for %s", s.Path)
 	}
 	delete(x.slots, s.Slot)
-	defer slot.target.Close()
-	x.done.covered = append(x.done.covered, covering{slot.target.Resolved, slot.tree, false})
-	return attachTree(slot.tree, slot.target, s.Hidden)
-}
-
-func attachTree(tree *linux.Handle, target *safepath.Dir, hidden bool) error {
+	target := slot.target
+	defer target.Handle.Close()
 	attach := linux.Attach
-	if hidden {
+	if s.Hidden {
 		attach = func(tree, _ *linux.Handle) error { return attachHidden(tree, target) }
 	}
-	if err := attach(tree, target.Handle); err != nil {
+	covering := covering{target.Resolved, slot.tree, slot.same, target.Mount}
+	if err := attach(slot.tree, target.Handle); err != nil {
+		covering.close()
 		return fmt.Errorf("cannot cover %s: %w", target.Resolved, err)
 	}
+	x.done.covered = append(x.done.covered, covering)
 	return nil
 }
 
@@ -280,6 +307,9 @@ func attachTree(tree *linux.Handle, target *safepath.Dir, hidden bool) error {
 // Linux 5.15). A mount that is made on the host between the two calls doesn't arrive in this session: the price of
 // propagation: shared and unchanged.
 func attachHidden(tree *linux.Handle, target *safepath.Dir) error {
+	if err := linux.ProbeJoinGroup(); err != nil {
+		return err
+	}
 	keep, err := linux.CloneTree(target.Mount, false)
 	if err != nil {
 		return fmt.Errorf("cannot copy the mount it is on: %w", err)
@@ -291,21 +321,28 @@ func attachHidden(tree *linux.Handle, target *safepath.Dir) error {
 	if err := linux.Attach(tree, target.Handle); err != nil {
 		return err
 	}
-	if err := linux.JoinGroup(keep, target.Mount); err != nil {
-		return fmt.Errorf("cannot put the mount it is on back into its peer group (needs Linux 5.15): %w", err)
+	err = linux.JoinGroup(keep, target.Mount)
+	if err != nil && !linux.Is(err, linux.EINVAL) { // EINVAL: it was private all along, so there is no group to join
+		return fmt.Errorf("cannot put the mount it is on back into its peer group: %w", err)
 	}
 	return nil
 }
 
 // randomSuffix returns six characters of mkdtemp(3)'s alphabet.
-func randomSuffix() string {
+func randomSuffix() (string, error) {
 	const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	out := make([]byte, 0, len(freshSuffix))
-	for buf := make([]byte, 1); len(out) < len(freshSuffix); {
-		rand.Read(buf)
-		if int(buf[0]) < 256/len(alphabet)*len(alphabet) {
-			out = append(out, alphabet[int(buf[0])%len(alphabet)])
+	for buf := make([]byte, 16); ; {
+		if err := linux.Random(buf); err != nil {
+			return "", err
+		}
+		for _, b := range buf {
+			if int(b) < 256/len(alphabet)*len(alphabet) { // or some characters would be likelier
+				out = append(out, alphabet[int(b)%len(alphabet)])
+			}
+			if len(out) == len(freshSuffix) {
+				return string(out), nil
+			}
 		}
 	}
-	return string(out)
 }

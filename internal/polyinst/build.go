@@ -90,20 +90,24 @@ func (b *builder) applies(d config.Directory) bool {
 	return !b.facts.person(except, b.req) && !slices.Contains(except.Services, b.req.Service)
 }
 
+// homeSlot is the slot of the home's own copy; those of directories count from 0.
+const homeSlot = -1
+
 // steps orders the work: everything that can fail on what a directory holds comes before anything is attached, but for
 // a directory that lies below another one, which can only be looked at once that is covered.
 func (b *builder) steps(wanted []target) error {
-	if b.cfg.Propagation != config.PropagationUnchanged {
-		b.add(Propagate{Propagation: b.cfg.Propagation})
-	}
+	var pending []Attach
 	if b.cfg.Home == config.HomeSlave {
 		home, err := expandPath("$HOME", b.req)
 		if err != nil {
 			return fmt.Errorf("namespace.home: slave: %w", err)
 		}
-		b.add(SlaveHome{Path: home, Hidden: b.hidden()})
+		b.add(PrepareHome{Slot: homeSlot, Path: home}) // before / leaves the group that the copy is to be a slave of
+		pending = append(pending, Attach{Slot: homeSlot, Path: home, Hidden: b.hidden()})
 	}
-	var pending []Attach
+	if b.cfg.Propagation != config.PropagationUnchanged {
+		b.add(Propagate{Propagation: b.cfg.Propagation})
+	}
 	for slot, t := range wanted {
 		if slices.ContainsFunc(pending, func(a Attach) bool { return isBelow(t.path, a.Path) }) {
 			b.attach(pending)

@@ -1,8 +1,6 @@
 package polyinst
 
 import (
-	"crypto/md5"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -16,7 +14,7 @@ const instanceNameMax = 80
 const freshSuffix = "XXXXXX"
 
 // InstanceName returns the last part of an instance's path, to the byte what pam_namespace makes, so that existing
-// instances are found. MD5 is a name here and protects nothing.
+// instances are found.
 func InstanceName(method config.Method, user string, genHash bool) string {
 	switch {
 	case method == config.MethodTmpfs:
@@ -30,11 +28,6 @@ func InstanceName(method config.Method, user string, genHash bool) string {
 		return user[:instanceNameMax-len(sum)-1] + "_" + sum
 	}
 	return user
-}
-
-func md5hex(s string) string {
-	sum := md5.Sum([]byte(s))
-	return hex.EncodeToString(sum[:])
 }
 
 // Expand replaces $HOME and $USER in text as pam_namespace does: wherever they stand, also directly before a letter.

@@ -69,17 +69,16 @@ func (s Propagate) String() string {
 	return fmt.Sprintf("make / recursively %s", s.Propagation) + s.suffix()
 }
 
-// SlaveHome binds Path, the user's home, on itself and makes it a recursive slave.
-type SlaveHome struct {
+// PrepareHome readies a copy of the user's home with all that is mounted below it, as a recursive slave.
+type PrepareHome struct {
 	Origin
+	Slot int
 	Path string
-	// Hidden keeps the bind mount itself from reaching the host through a shared parent mount.
-	Hidden bool
 }
 
 // String says it in words.
-func (s SlaveHome) String() string {
-	return fmt.Sprintf("bind %s on itself and make it a recursive slave", s.Path) + hidden(s.Hidden) + s.suffix()
+func (s PrepareHome) String() string {
+	return fmt.Sprintf("prepare %s itself for %s, as a recursive slave of the host's", s.Path, s.Path) + s.suffix()
 }
 
 // MakeDirectory makes the last component of a polyinstantiated directory where it is missing.

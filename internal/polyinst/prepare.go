@@ -10,26 +10,43 @@ import (
 )
 
 // makeDirectory makes a missing directory that is to be covered. Who owns the way to it may be the session's user, or
-// another one: see makeEntry.
+// another one: see makeEntry. Whatever is there already is left to the step that opens it.
 func (x *executor) makeDirectory(s MakeDirectory) error {
 	parent, name, err := x.env.Root.OpenParent(s.Path)
 	if err != nil {
 		return err
 	}
 	defer parent.Close()
-	h, err := parent.OpenAt(name, linux.LookAt, false)
-	if err == nil {
-		h.Close()
-		return nil // whatever it is; preparing it judges it
-	}
-	if !linux.Is(err, linux.ENOENT) {
-		return fmt.Errorf("cannot open %s: %w", s.Path, err)
-	}
-	h, err = x.makeEntry(parent, name, entry{s.Mode, s.UID, s.GID})
+	h, err := x.openOrMake("directory:"+childPath(parent, name), parent, name, entry{s.Mode, s.UID, s.GID})
 	if err != nil {
 		return err
 	}
 	return h.Close()
+}
+
+// openOrMake opens an entry, or makes it as the only maker of its key.
+func (x *executor) openOrMake(key string, parent *safepath.Dir, name string, e entry) (*linux.Handle, error) {
+	open := func() (h *linux.Handle, err error) {
+		err = x.env.Locker.WhileNobodyMakes(key, func() (err error) {
+			h, err = parent.OpenAt(name, linux.LookAt, false)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("cannot open %s: %w", childPath(parent, name), err)
+		}
+		return h.Named(childPath(parent, name)), nil
+	}
+	h, err := open()
+	if !linux.Is(err, linux.ENOENT) {
+		return h, err
+	}
+	if err := x.env.Locker.BecomeMaker(key); err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", childPath(parent, name), err)
+	}
+	if h, err = open(); linux.Is(err, linux.ENOENT) {
+		return x.makeEntry(parent, name, e)
+	}
+	return h, err
 }
 
 func (x *executor) prepareTmpfs(s PrepareTmpfs) error {
@@ -41,7 +58,7 @@ func (x *executor) prepareTmpfs(s PrepareTmpfs) error {
 	if err == nil {
 		var tree *linux.Handle
 		if tree, err = linux.NewTmpfs(s.Options.Data, attr); err == nil {
-			x.slots[s.Slot] = &slot{target, tree}
+			x.slots[s.Slot] = &slot{target, tree, false}
 			return nil
 		}
 		err = fmt.Errorf("cannot make a tmpfs for %s: %w", s.Path, err)
@@ -79,7 +96,7 @@ func (x *executor) prepareDirectory(s PrepareDirectory) error {
 		target.Close()
 		return err
 	}
-	x.slots[s.Slot] = &slot{target, tree}
+	x.slots[s.Slot] = &slot{target, tree, false}
 	return nil
 }
 
@@ -127,46 +144,29 @@ func (x *executor) instanceOnce(s PrepareDirectory, like linux.Stat) (*linux.Han
 	if s.Fresh {
 		return x.makeFresh(parent, s.Name, made)
 	}
-	h, err := x.existing(parent, s, made.uid)
-	if !linux.Is(err, linux.ENOENT) {
-		return h, err
-	}
-	if err := x.env.Locker.BecomeMaker(); err != nil {
-		return nil, fmt.Errorf("cannot lock the instances of this user: %w", err)
-	}
-	h, err = x.existing(parent, s, made.uid)
-	if linux.Is(err, linux.ENOENT) {
-		return x.makeEntry(parent, s.Name, made)
+	h, err := x.openOrMake(fmt.Sprintf("user:%d", s.UID), parent, s.Name, made)
+	if err == nil {
+		if err = checkInstance(h, s, like.UID); err != nil {
+			h.Close()
+		}
 	}
 	return h, err
 }
 
-// existing opens an instance that is there already. It is used as it is, since root may have made it otherwise on
-// purpose, but never when it is a third person's.
-func (x *executor) existing(parent *safepath.Dir, s PrepareDirectory, coveredOwner uint32) (h *linux.Handle, err error) {
-	path := childPath(parent, s.Name)
-	err = x.env.Locker.WhileNobodyMakes(func() (err error) {
-		h, err = parent.OpenAt(s.Name, linux.LookAt, false)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot open instance %s: %w", path, err)
-	}
+// checkInstance judges an instance that may have been there before. It is used as it is, since root may have made it
+// otherwise on purpose, but never when it is a third person's.
+func checkInstance(h *linux.Handle, s PrepareDirectory, coveredOwner uint32) error {
 	st, err := h.Stat()
 	switch {
 	case err != nil:
-		err = fmt.Errorf("cannot look at instance %s: %w", path, err)
+		return fmt.Errorf("cannot look at instance %s: %w", h.Path(), err)
 	case st.Type != linux.TypeDirectory:
-		err = fmt.Errorf("cannot use instance %s: it is %s, not a directory", path, st.Type)
+		return fmt.Errorf("cannot use instance %s: it is %s, not a directory", h.Path(), st.Type)
 	case st.UID != coveredOwner && st.UID != s.UID && st.UID != 0:
-		err = fmt.Errorf("cannot use instance %s: it is owned by user %d, who is neither the session's user nor the owner of %s",
-			path, st.UID, s.Path)
+		return fmt.Errorf("cannot use instance %s: it is owned by user %d, who is neither the session's user nor the owner of %s",
+			h.Path(), st.UID, s.Path)
 	}
-	if err != nil {
-		h.Close()
-		return nil, err
-	}
-	return h.Named(path), nil
+	return nil
 }
 
 // instanceParent opens the directory that holds instances, makes it where it is missing, and checks that nobody but
@@ -207,6 +207,9 @@ func (x *executor) makeInstanceParent(path string) (*safepath.Dir, error) {
 		return nil, err
 	}
 	defer above.Close()
+	if err := x.intend(above, name, false); err != nil { // empty ones are removed after a crash; others put up with that
+		return nil, err
+	}
 	h, err := x.makeEntry(above, name, entry{0, 0, 0})
 	if err != nil && !linux.Is(err, linux.EEXIST) {
 		return nil, err
@@ -254,7 +257,11 @@ func (x *executor) makeEntry(parent *safepath.Dir, name string, e entry) (*linux
 // makeFresh makes a directory with a new name, the template's last six characters chosen at random.
 func (x *executor) makeFresh(parent *safepath.Dir, template string, e entry) (*linux.Handle, error) {
 	for tries := 0; ; tries++ {
-		name := strings.TrimSuffix(template, freshSuffix) + randomSuffix()
+		suffix, err := randomSuffix()
+		if err != nil {
+			return nil, fmt.Errorf("cannot make %s: %w", childPath(parent, template), err)
+		}
+		name := strings.TrimSuffix(template, freshSuffix) + suffix
 		h, err := x.makeDraft(parent, name, e, true)
 		if linux.Is(err, linux.EEXIST) && tries < 100 {
 			continue
@@ -277,8 +284,7 @@ func (x *executor) makeFresh(parent *safepath.Dir, template string, e entry) (*l
 
 // makeDraft makes a directory and gives it its owner and mode. The record of it comes first.
 func (x *executor) makeDraft(parent *safepath.Dir, name string, e entry, tree bool) (*linux.Handle, error) {
-	left := Leftover{parent.Resolved, parent.Stat.Dev, parent.Stat.Ino, name, tree}
-	if err := x.env.Intend(left); err != nil {
+	if err := x.intend(parent, name, tree); err != nil {
 		return nil, err
 	}
 	path := childPath(parent, name)
@@ -294,6 +300,10 @@ func (x *executor) makeDraft(parent *safepath.Dir, name string, e entry, tree bo
 	}
 	parent.Rmdir(name)
 	return nil, fmt.Errorf("cannot make %s: %w", path, err)
+}
+
+func (x *executor) intend(parent *safepath.Dir, name string, tree bool) error {
+	return x.env.Intend(Leftover{parent.Resolved, parent.Stat.Dev, parent.Stat.Ino, name, tree})
 }
 
 // openNew opens a directory that was made just now. In a parent that a user can write to it may have been exchanged for

@@ -41,18 +41,22 @@ func Alive(r Record, p Processes) (alive bool, found Process) {
 // Proc is Processes from /proc.
 type Proc struct{}
 
-// Start reads /proc/PID/stat.
+// Start reads /proc/PID/stat. A zombie that nobody has waited for yet is no process any more; a process whose first
+// thread has ended while others live is shown as one, too, and counts.
 func (Proc) Start(pid int) (uint64, bool) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false
 	}
-	const startField = 22 - 2 // counted from after the name, which may hold spaces and parentheses
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < startField {
+	const state, threads, start = 3 - 3, 20 - 3, 22 - 3 // counted from after the name, which may hold spaces and parentheses
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) <= start {
 		return 0, false
 	}
-	ticks, err := strconv.ParseUint(string(fields[startField-1]), 10, 64)
+	if n, err := strconv.Atoi(fields[threads]); fields[state] == "X" || fields[state] == "Z" && err == nil && n <= 1 {
+		return 0, false
+	}
+	ticks, err := strconv.ParseUint(fields[start], 10, 64)
 	return ticks, err == nil
 }
 

@@ -5,19 +5,21 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
+	"strings"
 
 	"gons/internal/linux"
 	"gons/internal/polyinst"
 	"gons/internal/safepath"
 )
 
-// sweepLockBase is where in the lock file the locks on records begin: beyond every user id.
-const sweepLockBase = int64(1) << 40
+// End removes what a session left and then its record, from inside the session or outside. A record that isn't there is
+// no error: somebody else ended the session. more is asked whether there is time to go on. What can't be removed keeps
+// the record, for the next to try.
+func (s *Store) End(id string, more func() bool) error { return s.end(id, true, more) }
 
-// End removes what a session left and then its record. A record that isn't there is no error: somebody else ended the
-// session. more is asked whether there is time to go on. What can't be removed keeps the record, for the next to try.
-func (s *Store) End(id string, more func() bool) error {
+// end is End; inside says that the caller may be in the session's namespace, where a path below a covered directory
+// leads into an instance: that nothing is there means nothing.
+func (s *Store) end(id string, inside bool, more func() bool) error {
 	r, err := s.Get(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -25,14 +27,15 @@ func (s *Store) End(id string, more func() bool) error {
 	if err != nil {
 		return err
 	}
-	at := sweepLockBase + lockSlot(id)
+	at := LockByte("session:" + id)
 	if err := s.lock.TryLockRange(at); err != nil {
 		return nil // another process is at it
 	}
 	defer s.lock.UnlockRange(at)
 	var failed []error
 	for _, l := range r.Leftovers {
-		failed = append(failed, removeLeftover(s.root, l, more))
+		covered := inside && slices.ContainsFunc(r.Covered, func(dir string) bool { return isBelow(l.Parent, dir) })
+		failed = append(failed, removeLeftover(s.root, l, covered, more))
 	}
 	if err := errors.Join(failed...); err != nil {
 		return err
@@ -40,18 +43,19 @@ func (s *Store) End(id string, more func() bool) error {
 	return s.Remove(id)
 }
 
-// lockSlot spreads records over lock bytes; two that share one merely wait for another day.
-func lockSlot(id string) int64 {
-	n, _ := strconv.ParseInt(id[:8], 16, 64)
-	return n
+func isBelow(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // ErrElsewhere says that a path leads to another directory than when the session opened: the parent of what is to be
 // removed is covered here, or was replaced.
 var ErrElsewhere = errors.New("it is not the directory that the session used")
 
-func removeLeftover(root *safepath.Root, l polyinst.Leftover, more func() bool) error {
+func removeLeftover(root *safepath.Root, l polyinst.Leftover, covered bool, more func() bool) error {
 	parent, err := root.Open(l.Parent)
+	if errors.Is(err, fs.ErrNotExist) && covered {
+		return fmt.Errorf("cannot remove %s/%s: %w", l.Parent, l.Name, ErrElsewhere)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -6,13 +6,13 @@
 package session
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	"gons/internal/linux"
 	"gons/internal/polyinst"
 )
 
@@ -49,10 +49,10 @@ type Process struct {
 }
 
 // NewID returns a session id nobody can guess: 32 hexadecimal digits.
-func NewID() string {
+func NewID() (string, error) {
 	b := make([]byte, 16)
-	rand.Read(b)
-	return hex.EncodeToString(b)
+	err := linux.Random(b)
+	return hex.EncodeToString(b), err
 }
 
 func checkID(id string) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"path"
 	"slices"
@@ -184,34 +185,40 @@ func (s *Store) List() ([]string, error) {
 	}
 }
 
-// Locker returns the lock of a user's instances; it goes with the store, or with the process.
-func (s *Store) Locker(uid uint32) polyinst.Locker { return &userLock{file: s.lock, at: int64(uid)} }
+// Locker returns the locks of one session; they go with the store, or with the process.
+func (s *Store) Locker() polyinst.Locker { return &locker{s.lock, map[string]bool{}} }
 
-// userLock is one byte of the lock file for each user id: no file per user is left behind, and the kernel drops the
-// lock with its holder.
-type userLock struct {
-	file  *linux.Handle
-	at    int64
-	maker bool
+// locker locks one byte of the lock file for each key: no file per key is left behind, and the kernel drops a lock with
+// its holder. Two keys that share a byte wait for each other, which is slow and does no harm.
+type locker struct {
+	file *linux.Handle
+	made map[string]bool
+}
+
+// LockByte is where in the lock file the lock of a key is.
+func LockByte(key string) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	return int64(h.Sum64() & (1<<40 - 1))
 }
 
 // WhileNobodyMakes implements polyinst.Locker.
-func (l *userLock) WhileNobodyMakes(f func() error) error {
-	if l.maker {
+func (l *locker) WhileNobodyMakes(key string, f func() error) error {
+	if l.made[key] {
 		return f()
 	}
-	if err := l.file.LockRange(l.at, false); err != nil {
+	if err := l.file.LockRange(LockByte(key), false); err != nil {
 		return err
 	}
-	return errors.Join(f(), l.file.UnlockRange(l.at))
+	return errors.Join(f(), l.file.UnlockRange(LockByte(key)))
 }
 
 // BecomeMaker implements polyinst.Locker.
-func (l *userLock) BecomeMaker() error {
-	if l.maker {
+func (l *locker) BecomeMaker(key string) error {
+	if l.made[key] {
 		return nil
 	}
-	err := l.file.LockRange(l.at, true)
-	l.maker = err == nil
+	err := l.file.LockRange(LockByte(key), true)
+	l.made[key] = err == nil
 	return err
 }

@@ -47,7 +47,7 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 		return Swept{Record: r, Err: err}, err != nil
 	}
 	if !dry {
-		if err = s.End(id, more); err != nil {
+		if err = s.end(id, false, more); err != nil {
 			err = fmt.Errorf("session %s of %s: %w", id, r.User, err)
 		}
 	}
