@@ -29,6 +29,9 @@ static const char DATA_NAME[] = "pam_gons:sessions";
 static const char USER_SENTENCE[] = "Your private directories could not be set up. Please tell your administrator.";
 
 /* One conversation with one worker. */
+struct visit;
+typedef int (*settler)(struct visit *v);
+
 struct visit {
   pam_handle_t *pamh;
   const char *user;
@@ -37,6 +40,7 @@ struct visit {
   char session[SESSION_ID_MAX];  /* "" until the worker has asked for a namespace */
   long deadline;                 /* milliseconds of CLOCK_MONOTONIC */
   struct gons_message *message;  /* the one buffer of the conversation */
+  settler settle;                /* what is left to do when the worker has succeeded, or NULL; a PAM code */
 };
 
 static long now_ms(void) {
@@ -81,7 +85,7 @@ static const char *item(pam_handle_t *pamh, int type) {
 
 static int add_items(struct gons_message *m, pam_handle_t *pamh) {
   return gons_message_add(m, "service=", item(pamh, PAM_SERVICE)) | gons_message_add(m, "tty=", item(pamh, PAM_TTY)) |
-         gons_message_add(m, "rhost=", item(pamh, PAM_RHOST)) | gons_message_add(m, "ruser=", item(pamh, PAM_RUSER));
+         gons_message_add(m, "rhost=", item(pamh, PAM_RHOST));
 }
 
 static int add_user(struct gons_message *m, const char *user, const struct passwd *pw) {
@@ -90,7 +94,7 @@ static int add_user(struct gons_message *m, const char *user, const struct passw
 }
 
 static int add_host(struct gons_message *m, int argc, const char **argv) {
-  int bad = gons_message_add_number(m, "pid=", getpid()) | gons_message_add_number(m, "ruid=", (long)getuid());
+  int bad = gons_message_add_number(m, "pid=", getpid());
   for (int i = 0; i < argc; i++) bad |= gons_message_add(m, "arg=", argv[i]);
   return bad;
 }
@@ -217,7 +221,15 @@ static int visit_worker(struct visit *v) {
   err = gons_message_send(v->worker.sock, v->message);
   if (!err) err = converse(v, &code);
   if (err) log_lost_worker(v, err);
-  gons_worker_stop(&v->worker, err ? 0 : LEAVE_GRACE_MS);
+  int grace = err ? 0 : LEAVE_GRACE_MS;
+  if (!err && code == PAM_SUCCESS && v->settle) {
+    code = v->settle(v);
+    if (code != PAM_SUCCESS) grace = (int)(v->deadline - now_ms()); /* it undoes everything then */
+    gons_message_close_files(v->message);
+    gons_message_start(v->message, GONS_ANSWER, code);
+    gons_message_send(v->worker.sock, v->message);
+  }
+  gons_worker_stop(&v->worker, grace > 0 ? grace : 0);
   return err ? PAM_SESSION_ERR : code;
 }
 
@@ -241,7 +253,9 @@ static int visit_begin(struct visit *v, pam_handle_t *pamh, int argc, const char
   if (ms < 0) return PAM_SESSION_ERR;
   v->deadline = now_ms() + ms;
   v->message = malloc(sizeof *v->message);
-  return v->message ? PAM_SUCCESS : PAM_BUF_ERR;
+  if (v->message) return PAM_SUCCESS;
+  pam_syslog(pamh, LOG_ERR, "cannot speak to a worker: out of memory");
+  return PAM_BUF_ERR;
 }
 
 /* ---- session ids, kept for close ---- */
@@ -274,10 +288,12 @@ static int close_sessions(pam_handle_t *pamh, const char *ids, int argc, const c
   if (rc != PAM_SUCCESS) return rc;
   gons_message_start(v.message, GONS_REQUEST, 0);
   if (gons_message_add(v.message, "op=", "close") | gons_message_add(v.message, "sessions=", ids) |
-      add_items(v.message, pamh) | add_host(v.message, argc, argv))
+      add_host(v.message, argc, argv)) {
+    pam_syslog(pamh, LOG_ERR, "cannot ask the worker: the module's options are too long");
     rc = PAM_SESSION_ERR;
-  else
+  } else {
     rc = visit_worker(&v);
+  }
   gons_message_close_files(v.message);
   free(v.message);
   return rc;
@@ -303,6 +319,13 @@ static int move_cwd(struct visit *v) {
   return PAM_SESSION_ERR;
 }
 
+/* The host's part of an open session. The worker waits for it, and undoes everything should it fail. */
+static int take_over(struct visit *v) {
+  if (v->home.ns < 0) return PAM_SUCCESS; /* no namespace was needed */
+  int rc = move_cwd(v);
+  return rc != PAM_SUCCESS ? rc : remember(v->pamh, v->session);
+}
+
 /* What a killed worker left on disk is found by the record it wrote first. */
 static void clean_up_after(struct visit *v, int argc, const char **argv) {
   if (v->session[0] != '\0') close_sessions(v->pamh, v->session, argc, argv);
@@ -315,17 +338,17 @@ static int open_session(struct visit *v, int argc, const char **argv, const stru
     pam_syslog(v->pamh, LOG_ERR, "cannot ask the worker: the session's names and options are too long");
     return PAM_SESSION_ERR;
   }
-  int rc = visit_worker(v);
-  if (rc != PAM_SUCCESS || v->home.ns < 0) return rc;
-  rc = move_cwd(v);
-  return rc != PAM_SUCCESS ? rc : remember(v->pamh, v->session);
+  v->settle = take_over;
+  return visit_worker(v);
 }
 
 /* Opens, or takes everything back. */
 static int open_for(struct visit *v, int argc, const char **argv) {
   const struct passwd *pw = pam_modutil_getpwnam(v->pamh, v->user);
   if (!pw) {
-    pam_syslog(v->pamh, LOG_ERR, "cannot open a session: no such user");
+    char line[512];
+    snprintf(line, sizeof line, "cannot open a session: there is no user %s", v->user);
+    log_line(v->pamh, LOG_ERR, line);
     return PAM_USER_UNKNOWN;
   }
   int rc = open_session(v, argc, argv, pw);

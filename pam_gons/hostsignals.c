@@ -59,27 +59,41 @@ void gons_hostsignals_hold(void) {
   atomic_flag_clear(&s->busy);
 }
 
-static int has_handler(const struct sigaction *a) {
-  return (a->sa_flags & SA_SIGINFO) || (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+/* A host that ignores SIGCHLD has its children reaped by the kernel, but for those that ended during the hold. */
+static void reap_for_host(void) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) info.si_pid = 0;
 }
 
-/* A child of the host's that ended during the hold raised no signal; a host that sleeps until one comes would wait for
- * ever. */
+/* A child of the host's that ended during the hold raised no signal, and one that was pending at its start is lost; a
+ * host that sleeps until one comes, in a handler or by sigwait, would wait for ever. */
 static void tell_host(void) {
   siginfo_t info;
   memset(&info, 0, sizeof info);
   if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) kill(getpid(), SIGCHLD);
 }
 
+static int ignores_children(const struct sigaction *a) {
+  return (a->sa_flags & SA_NOCLDWAIT) || (!(a->sa_flags & SA_SIGINFO) && a->sa_handler == SIG_IGN);
+}
+
 void gons_hostsignals_release(void) {
   struct state *s = atomic_load(&shared);
   if (!s) return;
-  int tell = 0;
+  struct sigaction before, dfl = {.sa_handler = SIG_DFL};
+  int last = 0;
   lock(s);
   if (s->holds > 0 && --s->holds == 0) {
-    sigaction(SIGCHLD, &s->before, NULL);
-    tell = has_handler(&s->before);
+    last = 1;
+    before = s->before;
+    sigaction(SIGCHLD, &dfl, NULL); /* once more: it drops our worker's signal, which waits where the host blocks it */
+    sigaction(SIGCHLD, &before, NULL);
   }
   atomic_flag_clear(&s->busy);
-  if (tell) tell_host();
+  if (!last) return;
+  if (ignores_children(&before))
+    reap_for_host();
+  else
+    tell_host();
 }

@@ -55,7 +55,7 @@ extern start_go gons_rt0_end[] __attribute__((weak, visibility("hidden")));
 /* What a new process finds above its stack: the Go runtime walks from argv over envp to auxv. */
 static struct {
   char *argv[2];
-  char *envp[5];
+  char *envp[6];
   ElfW(auxv_t) auxv[8];
 } block;
 
@@ -73,7 +73,8 @@ static void start_runtime(void) {
   if (getrandom(seed, sizeof seed, GRND_NONBLOCK) < 0) memcpy(seed, (void *)getauxval(AT_RANDOM), sizeof seed);
   block.argv[0] = "pam_gons";
   block.envp[0] = "GOMAXPROCS=1";
-  block.envp[1] = "GOGC=off"; /* the worker lives for milliseconds */
+  block.envp[1] = "GOGC=off"; /* the worker lives for milliseconds; but for a close that removes millions of files: */
+  block.envp[4] = "GOMEMLIMIT=64MiB";
   block.envp[2] = "GOTRACEBACK=single";
   /* Nor does it need to read the mount table for its cgroup's limits (Go 1.25). In the environment and not as
    * //go:debug lines, which Go 1.24 refuses to compile. */
@@ -110,7 +111,9 @@ static int become_root(void) {
 static int tie_to_host(pid_t host) {
   if (prctl(PR_SET_DUMPABLE, 0) < 0) return -1; /* sshd's memory holds host keys */
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return -1;
-  return getppid() == host ? 0 : -1;
+  if (getppid() == host) return 0;
+  errno = ESRCH; /* it has ended; or it has unshared its pid namespace, which our end would make useless */
+  return -1;
 }
 
 /* pam_limits may have run before us, and su's caller chose theirs: Go can't live in 100 MiB of address space. A root
@@ -156,7 +159,7 @@ static _Noreturn void child(int sock, int output, pid_t host) {
   setsid(); /* a Ctrl-C at the terminal is the host's to handle */
   mode_t host_umask = umask(077);
   if (become_root() < 0) die(output, "setresuid");
-  if (tie_to_host(host) < 0) die(output, "prctl");
+  if (tie_to_host(host) < 0) die(output, "tie to the host, which must be in this pid namespace");
   lift_limits();
   if (arrange_files(sock, output) < 0) die(output, "close_range");
   if (chdir("/") < 0) die(2, "chdir");

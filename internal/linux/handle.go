@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -199,6 +200,17 @@ func (h *Handle) Stat() (Stat, error) {
 	}, nil
 }
 
+// MountID returns the number of the mount that h was reached by. It asks the file system nothing, so a FUSE server that
+// doesn't answer can't hold it up (statx(2): an empty mask, AT_STATX_DONT_SYNC).
+func (h *Handle) MountID() (uint64, error) {
+	var st unix.Statx_t
+	err := call("statx", func() error {
+		return unix.Statx(h.Fd(), "", unix.AT_EMPTY_PATH|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, 0, &st)
+	})
+	runtime.KeepAlive(h)
+	return st.Mnt_id, err
+}
+
 // Mkdir makes a directory in h with exactly that mode when the process's umask is 0 or 077 and mode within 0700.
 func (h *Handle) Mkdir(name string, mode uint32) error {
 	defer runtime.KeepAlive(h)
@@ -348,6 +360,27 @@ func (h *Handle) lock(name string, cmd int, kind int16, at int64) error {
 	return call(name, func() error {
 		lk := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: at, Len: 1}
 		return unix.FcntlFlock(uintptr(h.Fd()), cmd, &lk)
+	})
+}
+
+// ReadCounter reads the number that WriteCounter wrote at the offset; 0 where none was.
+func (h *Handle) ReadCounter(at int64) (uint64, error) {
+	var b [8]byte
+	err := call("pread64", func() error {
+		_, err := unix.Pread(h.Fd(), b[:], at)
+		return err
+	})
+	runtime.KeepAlive(h)
+	return binary.NativeEndian.Uint64(b[:]), err
+}
+
+// WriteCounter writes a number at the offset.
+func (h *Handle) WriteCounter(at int64, n uint64) error {
+	b := binary.NativeEndian.AppendUint64(nil, n)
+	defer runtime.KeepAlive(h)
+	return call("pwrite64", func() error {
+		_, err := unix.Pwrite(h.Fd(), b, at)
+		return err
 	})
 }
 

@@ -24,6 +24,24 @@ func EnterMountNamespace(ns, root *Handle) error {
 	return call("chroot", func() error { return unix.Chroot(".") })
 }
 
+// OpenMountNamespace opens the calling process's mount namespace: by pidfd, which needs no /proc but Linux 6.11, or from
+// /proc.
+func OpenMountNamespace() (*Handle, error) {
+	const getMountNamespace = 0xff03 // PIDFD_GET_MNT_NAMESPACE, include/uapi/linux/pidfd.h
+	if pidfd, err := unix.PidfdOpen(unix.Getpid(), 0); err == nil {
+		defer unix.Close(pidfd)
+		if ns, err := unix.IoctlRetInt(pidfd, getMountNamespace); err == nil {
+			return NewHandle(ns, "the mount namespace"), nil
+		}
+	}
+	fd := -1
+	err := call("open of /proc/self/ns/mnt, which kernels before 6.11 need", func() (err error) {
+		fd, err = unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+		return err
+	})
+	return NewHandle(fd, "the mount namespace"), err
+}
+
 // UnshareMounts takes the calling thread, which must be locked, into a copy of its mount namespace.
 func UnshareMounts() error {
 	return call("unshare", func() error { return unix.Unshare(unix.CLONE_NEWNS) })

@@ -3,6 +3,7 @@ package module
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"slices"
 
@@ -19,7 +20,11 @@ func (w *worker) close(req request) error {
 		return err
 	}
 	defer root.Close()
-	store, err := session.Open(root)
+	store, err := session.OpenExisting(root)
+	if errors.Is(err, fs.ErrNotExist) { // then there is no record, so somebody has cleaned up
+		w.gate.done(Success, nil)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -51,7 +56,7 @@ func end(store *session.Store, id string) error {
 			err = store.End(id, always)
 		}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, session.ErrBusy) {
 		return fmt.Errorf("cannot end session %s of %s: %w", id, record.User, err)
 	}
 	return nil

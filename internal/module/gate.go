@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"gons/internal/linux"
@@ -40,7 +41,7 @@ func (g *gate) logf(p Priority, format string, args ...any) {
 func printable(s string) string {
 	out := []rune(s)
 	for i, r := range out {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
 			out[i] = '?'
 		}
 	}
@@ -60,6 +61,19 @@ func (g *gate) done(code Code, cwd *linux.Handle) {
 	if err := g.conn.Send(m); err != nil {
 		fmt.Fprintln(os.Stderr, err) // the gate reads it once the worker has ended without an answer
 	}
+}
+
+// handOver ends the conversation of a session that is open, and waits for the host to say that it has taken it over.
+func (g *gate) handOver(cwd *linux.Handle) error {
+	g.done(Success, cwd)
+	a, err := g.conn.Receive()
+	if err != nil {
+		return fmt.Errorf("the host didn't take the session over: %w", err)
+	}
+	if a.Kind != wire.Answer || a.Arg != 0 {
+		return fmt.Errorf("the host couldn't take the session over: PAM code %d", a.Arg)
+	}
+	return nil
 }
 
 // LookupUser asks the host's name service.

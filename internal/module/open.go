@@ -1,6 +1,7 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	"gons/internal/session"
 )
 
-// sweepBudget bounds what an open spends on what other sessions left: a user can leave millions of files.
+// sweepBudget is when an open stops to remove what the user's earlier sessions left, which may be millions of files.
 const sweepBudget = 200 * time.Millisecond
 
 // open opens one session, or explains why it needs no namespace.
@@ -46,7 +47,7 @@ func (w *worker) open(req request) error {
 		return err
 	}
 	defer store.Close()
-	w.sweep(store)
+	w.sweep(store, req.session.UID)
 	return w.openRecorded(req, plan, store)
 }
 
@@ -82,9 +83,10 @@ func (w *worker) logPlan(plan *polyinst.Plan) {
 	}
 }
 
-// sweep removes what sessions left whose close had no privilege, or never came. It must not fail this login.
-func (w *worker) sweep(store *session.Store) {
-	results, err := store.Sweep(session.Proc{}, false, until(time.Now().Add(sweepBudget)))
+// sweep removes what the user's own sessions left whose close had no privilege, or never came. It must not fail this
+// login. What other users left is gons clean's: removing it can take long, or hang, at their will.
+func (w *worker) sweep(store *session.Store, uid uint32) {
+	results, err := store.SweepUser(uid, session.Proc{}, until(time.Now().Add(sweepBudget)))
 	if err != nil {
 		w.gate.logf(LogWarning, "cannot clean up after earlier sessions: %s", oneLine(err))
 	}
@@ -99,62 +101,109 @@ func until(deadline time.Time) func() bool {
 	return func() bool { return time.Now().Before(deadline) }
 }
 
-// openRecorded opens the session with a record of it: written before anything is made, taken back when nothing was.
+// openRecorded opens the session with a record of it: written before anything is made, and taken back when nothing is
+// left of what was. The host has the last word: should it fail to go where the session is, all is undone.
 func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.Store) error {
-	record, err := newRecord(req)
+	record, err := newRecord(req, store)
 	if err != nil {
 		return err
 	}
 	if err := store.Put(record); err != nil {
 		return err
 	}
-	applied, cwd, err := w.openIn(req, plan, store, &record)
+	applied, err := w.openIn(req, plan, store, &record)
 	if err == nil {
-		defer applied.Close()
-		defer cwd.Close()
-		record.Covered = applied.Covered()
-		record.Leftovers = trees(record.Leftovers)
-		if err = store.Put(record); err != nil {
-			applied.Undo()
+		if err = w.settle(store, record, applied); err == nil {
+			w.gate.logf(LogDebug, "session %s is open", record.ID)
+			return nil
+		}
+		if undo := applied.Undo(); undo != nil {
+			err = fmt.Errorf("%w; %w: %v", err, polyinst.ErrNotUndone, undo)
 		}
 	}
-	if err != nil {
+	if !errors.Is(err, polyinst.ErrNotUndone) {
 		store.Remove(record.ID)
+	}
+	return err
+}
+
+// settle makes the record final and hands the session over to the host.
+func (w *worker) settle(store *session.Store, record session.Record, applied *opened) error {
+	intended := record.Leftovers
+	record.Leftovers = nil
+	for _, l := range applied.Leftovers() {
+		record.Leftovers = append(record.Leftovers, session.NewLeftover(l))
+	}
+	for _, path := range applied.Covered() {
+		record.Covered = append(record.Covered, session.Path(path))
+	}
+	err := store.Put(record)
+	if err == nil {
+		err = w.gate.handOver(applied.cwd)
+	}
+	if err != nil {
+		record.Leftovers = intended // in case that not all can be undone
+		store.Put(record)
 		return err
 	}
-	w.gate.logf(LogDebug, "session %s is open", record.ID)
-	w.gate.done(Success, cwd)
+	applied.Close()
 	return nil
 }
 
-func newRecord(req request) (session.Record, error) {
+func newRecord(req request, store *session.Store) (session.Record, error) {
 	proc := session.Proc{}
 	start, _ := proc.Start(req.hostPID)
-	id, err := session.NewID()
+	id, err := session.NewID(req.session.UID)
 	return session.Record{
 		ID: id, User: req.session.User, UID: req.session.UID, Service: req.session.Service,
 		TTY: req.tty, RHost: req.rhost, Opened: time.Now().UTC().Truncate(time.Second),
 		Leader: session.Process{PID: req.hostPID, Start: start}, PIDNamespace: proc.PIDNamespace(),
+		HostNamespace: store.Namespace(),
 	}, err
 }
 
+// opened is an executed plan, and where the host has to go then.
+type opened struct {
+	*polyinst.Applied
+	cwd *linux.Handle
+}
+
+// rehearse goes from the host's namespace to the host's namespace: what unshare(2) lets the host leave, only setns(2)
+// and chroot(2) lead back to, and a capability bounding set or a seccomp filter may have forbidden those.
+func rehearse() error {
+	ns, err := linux.OpenMountNamespace()
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	root, err := linux.OpenRoot()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return linux.EnterMountNamespace(ns, root)
+}
+
 // openIn has the host enter a namespace, follows it there, and executes the plan.
-func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, record *session.Record) (*polyinst.Applied, *linux.Handle, error) {
+func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, record *session.Record) (*opened, error) {
+	runtime.LockOSThread() // and never unlocked: the thread goes to another namespace
+	if err := rehearse(); err != nil {
+		return nil, fmt.Errorf("cannot leave the host's namespace, for there would be no way back: %w", err)
+	}
 	ns, err := w.gate.unshare(record.ID)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer ns.close()
 	if st, err := ns.handle.Stat(); err == nil {
 		record.Namespace = st.Ino
 	}
-	runtime.LockOSThread() // and never unlocked: the thread is in another namespace from here on
 	if err := linux.EnterMountNamespace(ns.handle, ns.root); err != nil {
-		return nil, nil, fmt.Errorf("cannot enter the session's namespace: %w", err)
+		return nil, fmt.Errorf("cannot enter the session's namespace: %w", err)
 	}
 	root, err := safepath.OpenRoot()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer root.Close()
 	applied, err := polyinst.Apply(plan, polyinst.Env{
@@ -162,28 +211,20 @@ func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, 
 		SessionID: record.ID,
 		Locker:    store.Locker(),
 		Intend: func(l polyinst.Leftover) error {
-			record.Leftovers = append(record.Leftovers, l)
+			record.Leftovers = append(record.Leftovers, session.NewLeftover(l))
 			return store.Put(*record)
 		},
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cwd, err := applied.WorkingDirectory(ns.cwd)
 	if err != nil {
-		applied.Undo()
-		return nil, nil, fmt.Errorf("cannot find a working directory in place of %s: %w", ns.cwd, err)
-	}
-	return applied, cwd, nil
-}
-
-// trees are what the end of the session has to remove; drafts have got their names by now.
-func trees(all []polyinst.Leftover) []polyinst.Leftover {
-	var out []polyinst.Leftover
-	for _, l := range all {
-		if l.Tree {
-			out = append(out, l)
+		err = fmt.Errorf("cannot find a working directory in place of %s: %w", ns.cwd, err)
+		if undo := applied.Undo(); undo != nil {
+			err = fmt.Errorf("%w; %w: %v", err, polyinst.ErrNotUndone, undo)
 		}
+		return nil, err
 	}
-	return out
+	return &opened{applied, cwd}, nil
 }

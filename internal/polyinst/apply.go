@@ -17,20 +17,26 @@ type Env struct {
 	Root *safepath.Root
 	// SessionID makes the names of unfinished directories unique.
 	SessionID string
-	// Locker keeps two sessions from making one directory at the same time.
+	// Locker keeps two sessions of a user from making one instance at the same time.
 	Locker Locker
 	// Intend is told of everything that is about to be made and that the session's end, or a crash, must remove.
 	Intend func(Leftover) error
 }
 
-// Locker locks what sessions share and may have to undo: an instance by its user, a directory made by create by its
-// path. Who makes one holds its key until the session is open or undone; everybody else uses only what is finished, so
-// that nobody's undo takes away what another session stands on.
+// Locker locks what a user's sessions share and may have to undo: their instances. Who makes one is the user's maker
+// until the session is open or undone; the user's other sessions use only what is finished, so that an undo takes away
+// nothing that another session stands on. There is no lock across users: a user whose session hangs (a FUSE server that
+// doesn't answer) would hold up everybody. What users share, the directories that create makes, is counted instead.
 type Locker interface {
-	// WhileNobodyMakes runs f while no session is the maker of key; what f opens then won't be undone any more.
-	WhileNobodyMakes(key string, f func() error) error
-	// BecomeMaker returns once this session is the only maker of key.
-	BecomeMaker(key string) error
+	// WhileNobodyMakes runs f while no session of the user is the maker; what f opens then won't be undone any more.
+	WhileNobodyMakes(uid uint32, f func() error) error
+	// BecomeMaker returns once this session is the user's only maker.
+	BecomeMaker(uid uint32) error
+	// Use runs f, which opens or makes what the path names, while no other session does so. It returns how often that was
+	// done by now.
+	Use(path string, f func() error) (uses uint64, err error)
+	// Undo runs f, which removes what the path names, unless somebody has used it since there were that many uses.
+	Undo(path string, uses uint64, f func() error) error
 }
 
 // Leftover is something on disk that a session leaves behind when it doesn't end as it should.
@@ -43,6 +49,8 @@ type Leftover struct {
 	Name string
 	// Tree says that all below it goes too; otherwise it is removed only while it is empty.
 	Tree bool
+	// Dev and Ino are the entry's own identity, which a Tree must still have; 0 before that is known.
+	Dev, Ino uint64
 }
 
 // Journal is what Apply has made that outlives the namespace, in order. Mounts aren't in it: leaving the namespace
@@ -53,13 +61,19 @@ type madeDirectory struct {
 	parent *linux.Handle
 	name   string
 	stat   linux.Stat
+	undo   func(remove func() error) error // decides whether it is removed; nil for always
 }
 
 // undo removes what was made, the last first. What has something in it by now, or is another directory by now, stays.
 func (j *Journal) undo() error {
 	var errs []error
 	for i := len(j.made) - 1; i >= 0; i-- {
-		errs = append(errs, j.made[i].remove())
+		remove := j.made[i].remove
+		if undo := j.made[i].undo; undo != nil {
+			errs = append(errs, undo(remove))
+		} else {
+			errs = append(errs, remove())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -95,16 +109,23 @@ func (m madeDirectory) remove() error {
 func (j *Journal) record(parent *linux.Handle, name string, st linux.Stat) error {
 	h, err := parent.Dup()
 	if err == nil {
-		j.made = append(j.made, madeDirectory{h, name, st})
+		j.made = append(j.made, madeDirectory{h, name, st, nil})
 	}
 	return err
 }
 
 // Applied is the result of executing a plan.
 type Applied struct {
-	Journal *Journal
+	journal *Journal
 	covered []covering
+	fresh   []Leftover
 }
+
+// Leftovers are what the end of the session has to remove: each session's own directories.
+func (a *Applied) Leftovers() []Leftover { return a.fresh }
+
+// ErrNotUndone says that something is left on disk of a plan that failed.
+var ErrNotUndone = errors.New("not all could be undone")
 
 // covering is a directory as it is now, after something was attached to it.
 type covering struct {
@@ -131,7 +152,7 @@ func (c covering) uncover() error {
 
 // Close closes the handles.
 func (a *Applied) Close() {
-	a.Journal.close()
+	a.journal.close()
 	for _, c := range a.covered {
 		c.close()
 	}
@@ -144,7 +165,7 @@ func (a *Applied) Undo() error {
 	for _, c := range slices.Backward(a.covered) { // what was made may lie below what was covered later
 		errs = append(errs, c.uncover())
 	}
-	errs = append(errs, a.Journal.undo())
+	errs = append(errs, a.journal.undo())
 	a.Close()
 	return errors.Join(errs...)
 }
@@ -159,13 +180,18 @@ func (a *Applied) Covered() []string {
 }
 
 // WorkingDirectory returns where a process has to go whose working directory is cwd, or nil when it can stay: a process
-// below a covered directory would go on looking at what is hidden from it. The handle is the caller's to close.
+// below a covered directory would go on looking at what is hidden from it. cwd is "" when it has no name. The handle is
+// the caller's to close.
 func (a *Applied) WorkingDirectory(cwd string) (*linux.Handle, error) {
 	var best *covering
 	for i, c := range a.covered {
 		if isBelow(cwd, c.path) && (best == nil || len(c.path) >= len(best.path)) {
 			best = &a.covered[i]
 		}
+	}
+	if cwd == "" && len(a.covered) > 0 { // it has no name (any more), and may look at what is covered
+		root, err := linux.OpenRoot()
+		return root, err
 	}
 	if best == nil {
 		return nil, nil
@@ -183,7 +209,7 @@ func (a *Applied) WorkingDirectory(cwd string) (*linux.Handle, error) {
 // Apply executes plan on the calling thread's namespace. On an error nothing is left on disk, and the namespace must be
 // given up: mounts may be attached in it already.
 func Apply(plan *Plan, env Env) (*Applied, error) {
-	x := &executor{env: env, done: &Applied{Journal: &Journal{}}, slots: map[int]*slot{}}
+	x := &executor{env: env, done: &Applied{journal: &Journal{}}, slots: map[int]*slot{}}
 	defer x.close()
 	for _, s := range plan.Steps {
 		if err := x.step(s); err != nil {
@@ -191,7 +217,7 @@ func Apply(plan *Plan, env Env) (*Applied, error) {
 				err = fmt.Errorf("%s: %w", pos, err)
 			}
 			if undo := x.done.Undo(); undo != nil {
-				err = fmt.Errorf("%w; and not all could be undone: %v", err, undo)
+				err = fmt.Errorf("%w; %w: %v", err, ErrNotUndone, undo)
 			}
 			return nil, err
 		}

@@ -67,8 +67,8 @@ func (r *run) apply(t testing.TB) (err error) {
 // noLock is a Locker that keeps nobody out.
 type noLock struct{ err error }
 
-func (l noLock) WhileNobodyMakes(_ string, f func() error) error { return f() }
-func (l noLock) BecomeMaker(string) error                        { return l.err }
+func (l noLock) WhileNobodyMakes(_ uint32, f func() error) error { return f() }
+func (l noLock) BecomeMaker(uint32) error                        { return l.err }
 
 func checkSame(t testing.TB, what string, before, after []string) {
 	t.Helper()
@@ -125,7 +125,7 @@ const existing = "/tmp /tmp-inst/ user\n/var/tmp /i/s- tmpdir\n/shm x tmpfs:mnto
 const there = plain + "; dir tmp 0:0 1777"
 
 // making is a configuration that makes much before anything is attached.
-const making = "/tmp /tmp-inst/ user:create=01777,root,root\n/var/tmp /i/s- tmpdir\n$HOME/new /k/ user:create=0700\n"
+const making = "$HOME/tmp /tmp-inst/ user:create=01777,root,root\n/var/tmp /i/s- tmpdir\n$HOME/new /k/ user:create=0700\n"
 
 // What exists is used again, and kept when the session fails.
 func TestApplyAgain(t *testing.T) {
@@ -226,10 +226,10 @@ func TestApplyUndoes(t *testing.T) {
 // What the session made and has covered by then, or covered twice, is undone too: rmdir(2) refuses a mount point.
 func TestApplyUndoesWhatIsCovered(t *testing.T) {
 	for _, conf := range []string{
-		"/tmp /tmp-inst/ user:create\n",
-		"/tmp x tmpfs:create\n",
+		"$HOME/tmp /tmp-inst/ user:create\n",
+		"$HOME/tmp x tmpfs:create\n",
 		"/var/tmp /i/ user\n/var/tmp /j/ user\n",
-		"/var/tmp /i/ user\n/var/tmp/x x tmpfs:create\n",
+		"$HOME /i/ user\n$HOME/x x tmpfs:create\n",
 	} {
 		host := newHost(t, lines(plain)...)
 		r := newRun(t, host, conf)
@@ -242,9 +242,22 @@ func TestApplyUndoesWhatIsCovered(t *testing.T) {
 	}
 }
 
+// A directory that all users share stays, even when the session that made it fails: another one may be using it.
+func TestApplyKeepsSharedDirectories(t *testing.T) {
+	host := newHost(t, lines(plain)...)
+	r := newRun(t, host, "/tmp x tmpfs:create=01777,root,root\n")
+	r.plan.Steps = append(r.plan.Steps, unknownStep{})
+	want := append(snapshot(t, host), "/tmp 1777 0:0")
+	slices.Sort(want)
+	if err := r.apply(t); err == nil {
+		t.Error("no error")
+	}
+	checkSame(t, "the disk", want, snapshot(t, host))
+}
+
 // The same for every point at which the record can't be written, or the lock can't be had.
 func TestApplyUndoesWithoutRecord(t *testing.T) {
-	const records = 11 // /tmp, its instance and parent, the tmpdir and its parent, $HOME/new, its instance and parent; parents count twice
+	const records = 11 // $HOME/tmp, its instance and parent, the tmpdir and its parent, $HOME/new, its instance and parent; parents count twice
 	for fail := range records {
 		checkUndone(t, fmt.Sprintf("with %d records", fail), func(r *run, broken error) {
 			calls := 0

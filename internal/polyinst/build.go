@@ -151,7 +151,7 @@ func (b *builder) prepare(slot int, t target) error {
 		b.add(s)
 	}
 	if t.Method == config.MethodTmpfs {
-		b.add(PrepareTmpfs{origin, slot, t.path, t.Options})
+		b.add(PrepareTmpfs{origin, slot, t.path, b.req.UID, t.Options})
 		return nil
 	}
 	parent, name, err := instancePath(t.Directory, b.req)

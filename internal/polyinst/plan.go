@@ -108,7 +108,7 @@ type PrepareDirectory struct {
 	Name string
 	// Fresh makes a new directory for each session, removed when that closes (tmpdir).
 	Fresh bool
-	// UID is the session's user, who may own an instance that is there already.
+	// UID is the session's user.
 	UID uint32
 	// AnyParent skips the check that Parent is root's with mode 000.
 	AnyParent bool
@@ -129,8 +129,10 @@ func (s PrepareDirectory) String() string {
 // PrepareTmpfs readies a tmpfs as a detached mount.
 type PrepareTmpfs struct {
 	Origin
-	Slot    int
-	Path    string
+	Slot int
+	Path string
+	// UID is the session's user.
+	UID     uint32
 	Options config.MountOptions
 }
 

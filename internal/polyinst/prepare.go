@@ -17,17 +17,30 @@ func (x *executor) makeDirectory(s MakeDirectory) error {
 		return err
 	}
 	defer parent.Close()
-	h, err := x.openOrMake("directory:"+childPath(parent, name), parent, name, entry{s.Mode, s.UID, s.GID})
-	if err != nil {
+	made := len(x.done.journal.made)
+	uses, err := x.env.Locker.Use(childPath(parent, name), func() error {
+		h, err := parent.OpenAt(name, linux.LookAt, false)
+		if linux.Is(err, linux.ENOENT) {
+			h, err = x.makeEntry(parent, name, entry{s.Mode, s.UID, s.GID})
+		}
+		h.Close()
 		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot create %s: %w", s.Path, err)
 	}
-	return h.Close()
+	for i := range x.done.journal.made[made:] {
+		x.done.journal.made[made+i].undo = func(remove func() error) error {
+			return x.env.Locker.Undo(childPath(parent, name), uses, remove)
+		}
+	}
+	return nil
 }
 
-// openOrMake opens an entry, or makes it as the only maker of its key.
-func (x *executor) openOrMake(key string, parent *safepath.Dir, name string, e entry) (*linux.Handle, error) {
+// openOrMake opens an entry that only the user's own sessions use, or makes it as the user's maker.
+func (x *executor) openOrMake(uid uint32, parent *safepath.Dir, name string, e entry) (*linux.Handle, error) {
 	open := func() (h *linux.Handle, err error) {
-		err = x.env.Locker.WhileNobodyMakes(key, func() (err error) {
+		err = x.env.Locker.WhileNobodyMakes(uid, func() (err error) {
 			h, err = parent.OpenAt(name, linux.LookAt, false)
 			return err
 		})
@@ -40,8 +53,8 @@ func (x *executor) openOrMake(key string, parent *safepath.Dir, name string, e e
 	if !linux.Is(err, linux.ENOENT) {
 		return h, err
 	}
-	if err := x.env.Locker.BecomeMaker(key); err != nil {
-		return nil, fmt.Errorf("cannot lock %s: %w", childPath(parent, name), err)
+	if err := x.env.Locker.BecomeMaker(uid); err != nil {
+		return nil, fmt.Errorf("cannot lock the directories of user %d: %w", uid, err)
 	}
 	if h, err = open(); linux.Is(err, linux.ENOENT) {
 		return x.makeEntry(parent, name, e)
@@ -49,8 +62,22 @@ func (x *executor) openOrMake(key string, parent *safepath.Dir, name string, e e
 	return h, err
 }
 
+// openTarget opens a directory that is to be covered. What a third person may have put there is refused: the instance
+// would take its owner and mode, and that person could take it away under a living session.
+func (x *executor) openTarget(path string, uid uint32) (*safepath.Dir, error) {
+	target, err := x.env.Root.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if owner := target.Stat.UID; owner != 0 && owner != uid && !target.PlacedByRoot {
+		target.Close()
+		return nil, fmt.Errorf("cannot cover %s: it is owned by user %d, and others than root can have put it there", path, owner)
+	}
+	return target, nil
+}
+
 func (x *executor) prepareTmpfs(s PrepareTmpfs) error {
-	target, err := x.env.Root.Open(s.Path)
+	target, err := x.openTarget(s.Path, s.UID)
 	if err != nil {
 		return err
 	}
@@ -87,7 +114,7 @@ func attributes(o config.MountOptions, target *safepath.Dir) (linux.Attr, error)
 }
 
 func (x *executor) prepareDirectory(s PrepareDirectory) error {
-	target, err := x.env.Root.Open(s.Path)
+	target, err := x.openTarget(s.Path, s.UID)
 	if err != nil {
 		return err
 	}
@@ -144,7 +171,7 @@ func (x *executor) instanceOnce(s PrepareDirectory, like linux.Stat) (*linux.Han
 	if s.Fresh {
 		return x.makeFresh(parent, s.Name, made)
 	}
-	h, err := x.openOrMake(fmt.Sprintf("user:%d", s.UID), parent, s.Name, made)
+	h, err := x.openOrMake(s.UID, parent, s.Name, made)
 	if err == nil {
 		if err = checkInstance(h, s, like.UID); err != nil {
 			h.Close()
@@ -218,7 +245,7 @@ func (x *executor) makeInstanceParent(path string) (*safepath.Dir, error) {
 	return x.env.Root.Open(path)
 }
 
-// entry is how a directory is to be.
+// entry is how a directory is to be made.
 type entry struct{ mode, uid, gid uint32 }
 
 // makeEntry makes a directory under a name of its own, finishes it, and only then gives it its name: nobody, and no
@@ -228,17 +255,16 @@ func (x *executor) makeEntry(parent *safepath.Dir, name string, e entry) (*linux
 	if len(draft) > 255 {
 		draft = draft[:255]
 	}
-	h, err := x.makeDraft(parent, draft, e, false)
-	if err != nil {
+	path := childPath(parent, name)
+	if err := x.intend(parent, draft, false); err != nil {
 		return nil, err
 	}
-	path := childPath(parent, name)
-	st, err := h.Stat()
-	if err == nil {
-		err = parent.RenameNew(draft, parent.Handle, name)
+	h, err := x.makeFinished(parent, draft, e)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make %s: %w", path, err)
 	}
-	if err == nil {
-		if err = x.done.Journal.record(parent.Handle, name, st); err == nil {
+	if err = giveName(parent, draft, name); err == nil {
+		if err = x.remember(parent, name, h); err == nil {
 			return h.Named(path), nil
 		}
 		parent.Rmdir(name)
@@ -254,6 +280,21 @@ func (x *executor) makeEntry(parent *safepath.Dir, name string, e entry) (*linux
 	return h.Named(path), nil
 }
 
+// giveName renames a finished directory, and replaces nothing. NFS and others can't promise that (EINVAL); where only
+// root can make entries, and this session is the user's maker, looking first is as good.
+func giveName(parent *safepath.Dir, draft, name string) error {
+	err := parent.RenameNew(draft, parent.Handle, name)
+	if !linux.Is(err, linux.EINVAL) || !parent.Trusted || CheckInstanceParent(parent.Stat) != nil {
+		return err
+	}
+	h, lookErr := parent.OpenAt(name, linux.LookAt, false)
+	if linux.Is(lookErr, linux.ENOENT) {
+		return parent.RenameOver(draft, name)
+	}
+	h.Close()
+	return err
+}
+
 // makeFresh makes a directory with a new name, the template's last six characters chosen at random.
 func (x *executor) makeFresh(parent *safepath.Dir, template string, e entry) (*linux.Handle, error) {
 	for tries := 0; ; tries++ {
@@ -262,73 +303,59 @@ func (x *executor) makeFresh(parent *safepath.Dir, template string, e entry) (*l
 			return nil, fmt.Errorf("cannot make %s: %w", childPath(parent, template), err)
 		}
 		name := strings.TrimSuffix(template, freshSuffix) + suffix
-		h, err := x.makeDraft(parent, name, e, true)
+		if err := x.intend(parent, name, true); err != nil {
+			return nil, err
+		}
+		h, err := x.makeFinished(parent, name, e)
 		if linux.Is(err, linux.EEXIST) && tries < 100 {
 			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		st, err := h.Stat()
 		if err == nil {
-			err = x.done.Journal.record(parent.Handle, name, st)
-		}
-		if err != nil {
+			if err = x.remember(parent, name, h); err == nil {
+				return h.Named(childPath(parent, name)), x.freshMade(parent, name, h)
+			}
 			h.Close()
 			parent.Rmdir(name)
-			return nil, fmt.Errorf("cannot make %s: %w", childPath(parent, name), err)
 		}
-		return h, nil
+		return nil, fmt.Errorf("cannot make %s: %w", childPath(parent, name), err)
 	}
 }
 
-// makeDraft makes a directory and gives it its owner and mode. The record of it comes first.
-func (x *executor) makeDraft(parent *safepath.Dir, name string, e entry, tree bool) (*linux.Handle, error) {
-	if err := x.intend(parent, name, tree); err != nil {
-		return nil, err
-	}
-	path := childPath(parent, name)
-	if err := parent.Mkdir(name, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make %s: %w", path, err)
-	}
-	h, err := openNew(parent.Handle, name)
-	if err == nil {
-		if err = finish(h, e); err == nil {
-			return h.Named(path), nil
-		}
-		h.Close()
-	}
-	parent.Rmdir(name)
-	return nil, fmt.Errorf("cannot make %s: %w", path, err)
-}
-
-func (x *executor) intend(parent *safepath.Dir, name string, tree bool) error {
-	return x.env.Intend(Leftover{parent.Resolved, parent.Stat.Dev, parent.Stat.Ino, name, tree})
-}
-
-// openNew opens a directory that was made just now. In a parent that a user can write to it may have been exchanged for
-// another one since; what the user could gain is an empty directory of root's, so that much is checked: anything else
-// is not given away.
-func openNew(parent *linux.Handle, name string) (*linux.Handle, error) {
-	h, err := parent.OpenAt(name, linux.ReadDirectory, true)
-	if err != nil {
-		return nil, err
-	}
+// freshMade notes a directory for the end of the session.
+func (x *executor) freshMade(parent *safepath.Dir, name string, h *linux.Handle) error {
 	st, err := h.Stat()
-	if err == nil && (st.UID != 0 || st.Mode&0o777 != 0o700) {
-		err = fmt.Errorf("it was exchanged for another directory while it was made")
-	}
 	if err == nil {
-		var names []string
-		if names, err = h.Names(1); err == nil && len(names) > 0 {
-			err = fmt.Errorf("it was exchanged for a directory that isn't empty while it was made")
-		}
+		x.done.fresh = append(x.done.fresh, Leftover{parent.Resolved, parent.Stat.Dev, parent.Stat.Ino, name, true, st.Dev, st.Ino})
 	}
+	return err
+}
+
+// makeFinished makes a directory and gives it its owner and mode.
+func (x *executor) makeFinished(parent *safepath.Dir, name string, e entry) (*linux.Handle, error) {
+	h, err := safepath.MakeDirectory(parent.Handle, name)
 	if err != nil {
+		return nil, err
+	}
+	if err := finish(h, e); err != nil {
 		h.Close()
+		parent.Rmdir(name)
 		return nil, err
 	}
 	return h, nil
+}
+
+// remember journals what was made.
+func (x *executor) remember(parent *safepath.Dir, name string, h *linux.Handle) error {
+	st, err := h.Stat()
+	if err == nil {
+		err = x.done.journal.record(parent.Handle, name, st)
+	}
+	return err
+}
+
+// intend records what is about to be made, so that a killed worker's can be found.
+func (x *executor) intend(parent *safepath.Dir, name string, tree bool) error {
+	return x.env.Intend(Leftover{Parent: parent.Resolved, ParentDev: parent.Stat.Dev, ParentIno: parent.Stat.Ino, Name: name, Tree: tree})
 }
 
 // finish gives a new directory its owner, group and mode; the mode comes last because a change of owner clears bits.

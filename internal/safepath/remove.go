@@ -14,11 +14,11 @@ const (
 	removeBatch = 1024
 )
 
-// RemoveTree removes the directory name in parent with all that is in it. It follows no symbolic link and enters no
+// RemoveTree removes the directory name in parent, which must be the one that is says, with all that is in it. It follows no symbolic link and enters no
 // other mount, works on handles only, and leaves alone what it can't remove: the first such error is returned after all
 // else is gone. more is asked before each entry; when it says false, RemoveTree stops with ErrUnfinished, and a later
 // call goes on.
-func RemoveTree(parent *linux.Handle, name string, more func() bool) error {
+func RemoveTree(parent *linux.Handle, name string, is func(linux.Stat) bool, more func() bool) error {
 	r := &remover{more: more}
 	top, err := parent.OpenAt(name, linux.ReadDirectory, true)
 	if err != nil {
@@ -26,6 +26,13 @@ func RemoveTree(parent *linux.Handle, name string, more func() bool) error {
 	}
 	defer top.Close()
 	r.top = top
+	st, err := top.Stat()
+	if err == nil && !is(st) {
+		err = ErrAnother
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove %s/%s: %w", parent.Path(), name, err)
+	}
 	for r.again = true; r.again && r.err == nil; { // once more when directories were moved up behind the reading
 		r.again = false
 		r.empty(top, 0)
@@ -38,6 +45,9 @@ func RemoveTree(parent *linux.Handle, name string, more func() bool) error {
 	}
 	return nil
 }
+
+// ErrAnother says that another directory has the name by now.
+var ErrAnother = fmt.Errorf("it is another directory than before")
 
 // ErrUnfinished says that a removal was told to stop.
 var ErrUnfinished = fmt.Errorf("not finished")

@@ -22,7 +22,7 @@ func always() bool { return true }
 // remove removes base/name.
 func remove(t testing.TB, base, name string, more func() bool) error {
 	t.Helper()
-	return RemoveTree(rootAt(t, base).handle, name, more)
+	return RemoveTree(rootAt(t, base).handle, name, func(linux.Stat) bool { return true }, more)
 }
 
 // snapshot describes all below dir: path, owner, mode and content.
@@ -102,6 +102,17 @@ func TestRemoveTreeRefuses(t *testing.T) {
 		if err := remove(t, base, name, always); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", name, err, want)
 		}
+	}
+	checkSame(t, "the tree", before, snapshot(t, base))
+}
+
+// A directory that isn't the one that is meant stays as it is.
+func TestRemoveTreeOfAnother(t *testing.T) {
+	base := newBase(t, "dir d", "file d/f")
+	before := snapshot(t, base)
+	err := RemoveTree(rootAt(t, base).handle, "d", func(st linux.Stat) bool { return st.Ino == 0 }, always)
+	if !errors.Is(err, ErrAnother) {
+		t.Errorf("got %v", err)
 	}
 	checkSame(t, "the tree", before, snapshot(t, base))
 }

@@ -45,9 +45,11 @@ type Dir struct {
 	Stat linux.Stat
 	// Resolved is the path it was reached by, with no symbolic link.
 	Resolved string
-	// Trusted says that no one but root could have changed where the path leads: every directory above is root's, and
-	// not writable by others unless it is sticky.
+	// Trusted says that every directory above is root's, and not writable by others unless it is sticky: nobody can
+	// rename or remove what root has put there. In a sticky directory another user may still have been first.
 	Trusted bool
+	// PlacedByRoot says that only root can have put the directory there: no directory above is writable by others.
+	PlacedByRoot bool
 	// Mount is the root of the mount that Handle is on, or nil when that lies above the Root.
 	Mount *linux.Handle
 }
@@ -60,12 +62,14 @@ func (d *Dir) Close() error {
 	return errors.Join(d.Handle.Close(), d.Mount.Close())
 }
 
-// node is a directory on the way down. entriesTrusted says that its entries are as root left them.
+// node is a directory on the way down. entriesTrusted says that what root has put in it is as root left it, entriesRoots
+// that nobody else can put anything there.
 type node struct {
 	handle         *linux.Handle
 	stat           linux.Stat
 	path           string
 	entriesTrusted bool
+	entriesRoots   bool
 }
 
 // walk is the state of one resolution: the way from the root down, and what is still to go.
@@ -107,7 +111,7 @@ func (r *Root) start(path string) (*walk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %s: %w", path, err)
 	}
-	return w, w.push(h.Named("/"), "/", true)
+	return w, w.push(h.Named("/"), "/", node{entriesTrusted: true, entriesRoots: true})
 }
 
 func split(path string) []string {
@@ -122,14 +126,15 @@ func (w *walk) close() {
 	}
 }
 
-// push adds a directory to the way. parentTrusted says that the entry that led to it is as root left it.
-func (w *walk) push(h *linux.Handle, path string, parentTrusted bool) error {
+// push adds a directory to the way, below parent.
+func (w *walk) push(h *linux.Handle, path string, parent node) error {
 	st, err := h.Stat()
 	if err != nil {
 		h.Close()
 		return fmt.Errorf("cannot look at %s: %w", path, err)
 	}
-	w.nodes = append(w.nodes, node{h, st, path, parentTrusted && rootsAlone(st)})
+	writable := st.UID != 0 || st.Mode&0o022 != 0
+	w.nodes = append(w.nodes, node{h, st, path, parent.entriesTrusted && rootsAlone(st), parent.entriesRoots && !writable})
 	return nil
 }
 
@@ -157,7 +162,7 @@ func (w *walk) step() error {
 	path := strings.TrimSuffix(at.path, "/") + "/" + name
 	h, err := at.handle.OpenAt(name, linux.LookAtDirectory, false)
 	if err == nil {
-		return w.push(h, path, at.entriesTrusted)
+		return w.push(h, path, *at)
 	}
 	if linux.Is(err, linux.ENOTDIR) || linux.Is(err, linux.ELOOP) {
 		return w.other(at, name, path)
@@ -215,8 +220,11 @@ func (w *walk) follow(link *linux.Handle, path string) error {
 // dir turns the end of the way into the result, which keeps handles of its own.
 func (w *walk) dir() (*Dir, error) {
 	last := w.top()
-	trusted := len(w.nodes) == 1 || w.nodes[len(w.nodes)-2].entriesTrusted
-	d := &Dir{Stat: last.stat, Resolved: last.path, Trusted: trusted}
+	above := node{entriesTrusted: true, entriesRoots: true}
+	if len(w.nodes) > 1 {
+		above = w.nodes[len(w.nodes)-2]
+	}
+	d := &Dir{Stat: last.stat, Resolved: last.path, Trusted: above.entriesTrusted, PlacedByRoot: above.entriesRoots}
 	var err error
 	if d.Handle, err = last.handle.Dup(); err != nil {
 		return nil, fmt.Errorf("cannot open %s: %w", w.path, err)

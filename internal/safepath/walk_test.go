@@ -140,6 +140,22 @@ func TestNotDirectoryError(t *testing.T) {
 	}
 }
 
+// A sticky directory keeps what root has put there, but doesn't keep others from being first.
+func TestPlacedByRoot(t *testing.T) {
+	r := rootAt(t, newBase(t, "dir a", "dir a/b 2001:0 0777", "dir a/b/c", "dir s 0:0 1777", "dir s/d 2001:0", "dir s/r", "dir s/r/x", "dir g 0:2001 0775", "dir g/d", "link s/l /a"))
+	for path, want := range map[string]bool{
+		"/": true, "/a": true, "/a/b": true, "/a/b/c": false, "/s": true, "/s/d": false, "/s/r": false, "/s/r/x": false,
+		"/g": true, "/g/d": false,
+	} {
+		d, err := r.Open(path)
+		must(t, err)
+		if d.PlacedByRoot != want {
+			t.Errorf("%s is placed by root: %t, want %t", path, d.PlacedByRoot, want)
+		}
+		d.Close()
+	}
+}
+
 func TestOpenDepth(t *testing.T) {
 	base := newBase(t)
 	deepest := strings.Repeat("/d", maxDepth)

@@ -5,21 +5,21 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"gons/internal/linux"
-	"gons/internal/polyinst"
 	"gons/internal/safepath"
 )
 
-// End removes what a session left and then its record, from inside the session or outside. A record that isn't there is
-// no error: somebody else ended the session. more is asked whether there is time to go on. What can't be removed keeps
-// the record, for the next to try.
-func (s *Store) End(id string, more func() bool) error { return s.end(id, true, more) }
+// ErrElsewhere says that a path doesn't lead to the directory that the session used: it is covered here, was replaced, or
+// is meant in another namespace.
+var ErrElsewhere = errors.New("it is not the directory that the session used")
 
-// end is End; inside says that the caller may be in the session's namespace, where a path below a covered directory
-// leads into an instance: that nothing is there means nothing.
-func (s *Store) end(id string, inside bool, more func() bool) error {
+// ErrBusy says that another process is ending the same session.
+var ErrBusy = errors.New("another process is at it")
+
+// End removes what a session left and then its record. A record that isn't there is no error: somebody else ended the
+// session. more is asked whether there is time to go on. What can't be removed keeps the record, for the next to try.
+func (s *Store) End(id string, more func() bool) error {
 	r, err := s.Get(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -27,15 +27,14 @@ func (s *Store) end(id string, inside bool, more func() bool) error {
 	if err != nil {
 		return err
 	}
-	at := LockByte("session:" + id)
+	at := lockByte("session:" + id)
 	if err := s.lock.TryLockRange(at); err != nil {
-		return nil // another process is at it
+		return ErrBusy
 	}
 	defer s.lock.UnlockRange(at)
 	var failed []error
 	for _, l := range r.Leftovers {
-		covered := inside && slices.ContainsFunc(r.Covered, func(dir string) bool { return isBelow(l.Parent, dir) })
-		failed = append(failed, removeLeftover(s.root, l, covered, more))
+		failed = append(failed, s.removeLeftover(l, r.HostNamespace, more))
 	}
 	if err := errors.Join(failed...); err != nil {
 		return err
@@ -43,21 +42,16 @@ func (s *Store) end(id string, inside bool, more func() bool) error {
 	return s.Remove(id)
 }
 
-func isBelow(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
-}
-
-// ErrElsewhere says that a path leads to another directory than when the session opened: the parent of what is to be
-// removed is covered here, or was replaced.
-var ErrElsewhere = errors.New("it is not the directory that the session used")
-
-func removeLeftover(root *safepath.Root, l polyinst.Leftover, covered bool, more func() bool) error {
-	parent, err := root.Open(l.Parent)
-	if errors.Is(err, fs.ErrNotExist) && covered {
-		return fmt.Errorf("cannot remove %s/%s: %w", l.Parent, l.Name, ErrElsewhere)
-	}
+// removeLeftover removes one thing from the directory that it is in, when that is the one. That there is no such
+// directory means that it is gone in the namespace the session was opened from; in any other, the session's own among
+// them, it may be covered.
+func (s *Store) removeLeftover(l Leftover, host uint64, more func() bool) error {
+	parent, err := s.root.Open(string(l.Parent))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		if s.namespace == host && host != 0 {
+			return nil
+		}
+		return fmt.Errorf("cannot remove %s/%s: %w", l.Parent, l.Name, ErrElsewhere)
 	}
 	if err != nil {
 		return err
@@ -66,17 +60,19 @@ func removeLeftover(root *safepath.Root, l polyinst.Leftover, covered bool, more
 	if parent.Stat.Dev != l.ParentDev || parent.Stat.Ino != l.ParentIno {
 		return fmt.Errorf("cannot remove %s/%s: %s: %w", l.Parent, l.Name, l.Parent, ErrElsewhere)
 	}
-	if l.Tree {
-		err = safepath.RemoveTree(parent.Handle, l.Name, more)
-	} else {
-		err = parent.Rmdir(l.Name)
+	if l.Tree && l.Ino != 0 {
+		is := func(st linux.Stat) bool { return st.Dev == l.Dev && st.Ino == l.Ino }
+		err = safepath.RemoveTree(parent.Handle, string(l.Name), is, more)
+		if linux.Is(err, linux.ENOENT) || errors.Is(err, safepath.ErrAnother) {
+			return nil
+		}
+		return err
 	}
-	harmless := []error{linux.ENOENT, linux.ENOTEMPTY, linux.ENOTDIR}
-	if l.Tree {
-		harmless = harmless[:1]
-	}
-	if slices.ContainsFunc(harmless, func(e error) bool { return errors.Is(err, e) }) {
-		return nil
+	err = parent.Rmdir(string(l.Name)) // of an open that came to nothing, so it holds nothing
+	for _, gone := range []error{linux.ENOENT, linux.ENOTEMPTY, linux.ENOTDIR} {
+		if errors.Is(err, gone) {
+			return nil
+		}
 	}
 	return err
 }
@@ -85,7 +81,7 @@ func removeLeftover(root *safepath.Root, l polyinst.Leftover, covered bool, more
 // namespace in which nothing covers the directories any more, and makes the store see that one. It is for an End that
 // met ErrElsewhere inside the session: an instance parent may lie below a directory that the session covers, as
 // /var/tmp/tmp-inst does in the configuration that distributions ship.
-func (s *Store) Uncover(covered []string) error {
+func (s *Store) Uncover(covered []Path) error {
 	if err := linux.UnshareMounts(); err != nil {
 		return err
 	}
@@ -103,7 +99,7 @@ func (s *Store) Uncover(covered []string) error {
 		return fmt.Errorf("cannot make / private: %w", err)
 	}
 	for _, path := range slices.Backward(covered) {
-		dir, err := root.Open(path)
+		dir, err := root.Open(string(path))
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,12 +34,41 @@ type Record struct {
 	Leader Process
 	// Namespace is the inode number of the session's mount namespace, 0 until it has one.
 	Namespace uint64
+	// HostNamespace is that of the mount namespace that the session was opened from, in which its paths are meant.
+	HostNamespace uint64
 	// PIDNamespace is that of Leader: in another one its number means another process.
 	PIDNamespace uint64
 	// Covered are the directories that the session's instances cover, in order.
-	Covered []string `json:",omitempty"`
+	Covered []Path `json:",omitempty"`
 	// Leftovers are what the session's end has to remove.
-	Leftovers []polyinst.Leftover `json:",omitempty"`
+	Leftovers []Leftover `json:",omitempty"`
+}
+
+// Path is a path as it is kept in a record: JSON holds nothing but UTF-8, and a path any bytes.
+type Path string
+
+// MarshalText writes the path in ASCII, with Go's escapes.
+func (p Path) MarshalText() ([]byte, error) { return []byte(strconv.QuoteToASCII(string(p))), nil }
+
+// UnmarshalText reads what MarshalText has written.
+func (p *Path) UnmarshalText(text []byte) error {
+	s, err := strconv.Unquote(string(text))
+	*p = Path(s)
+	return err
+}
+
+// Leftover is polyinst.Leftover as it is kept in a record.
+type Leftover struct {
+	Parent               Path
+	ParentDev, ParentIno uint64
+	Name                 Path
+	Tree                 bool
+	Dev, Ino             uint64
+}
+
+// NewLeftover makes a record's entry.
+func NewLeftover(l polyinst.Leftover) Leftover {
+	return Leftover{Path(l.Parent), l.ParentDev, l.ParentIno, Path(l.Name), l.Tree, l.Dev, l.Ino}
 }
 
 // Process is a process that a reused pid can't be taken for.
@@ -48,15 +78,20 @@ type Process struct {
 	Start uint64
 }
 
-// NewID returns a session id nobody can guess: 32 hexadecimal digits.
-func NewID() (string, error) {
+// NewID returns the id of a new session of that user: the user id, a hyphen, and 32 hexadecimal digits that nobody can
+// guess. So one user's sessions are found without reading everybody's records.
+func NewID(uid uint32) (string, error) {
 	b := make([]byte, 16)
 	err := linux.Random(b)
-	return hex.EncodeToString(b), err
+	return ownerPrefix(uid) + hex.EncodeToString(b), err
 }
 
+func ownerPrefix(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) + "-" }
+
 func checkID(id string) error {
-	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
+	owner, digits, _ := strings.Cut(id, "-")
+	_, err := strconv.ParseUint(owner, 10, 32)
+	if err != nil || len(digits) != 32 || strings.Trim(digits, "0123456789abcdef") != "" {
 		return fmt.Errorf("%q is not a session id", id)
 	}
 	return nil

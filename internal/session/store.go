@@ -8,6 +8,8 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strings"
+	"time"
 
 	"gons/internal/linux"
 	"gons/internal/polyinst"
@@ -20,14 +22,16 @@ const RunDir = "/run/gons"
 const (
 	sessionsName  = "sessions"
 	lockName      = "lock"
+	draftSuffix   = ".new"
 	maxRecordSize = 1 << 20
 )
 
 // Store is the directory of session records.
 type Store struct {
-	root     *safepath.Root
-	sessions *linux.Handle
-	lock     *linux.Handle
+	root      *safepath.Root
+	namespace uint64 // of the caller; 0 where that isn't known
+	sessions  *linux.Handle
+	lock      *linux.Handle
 }
 
 // Open opens the records below root and makes the directory where it is missing. It fails when others than root could
@@ -58,8 +62,24 @@ func OpenExisting(root *safepath.Root) (*Store, error) {
 		sessions.Handle.Close()
 		return nil, fmt.Errorf("cannot open %s/%s: %w", RunDir, lockName, err)
 	}
-	return &Store{root, sessions.Handle, lock}, nil
+	return &Store{root, currentNamespace(), sessions.Handle, lock}, nil
 }
+
+func currentNamespace() uint64 {
+	ns, err := linux.OpenMountNamespace()
+	if err != nil {
+		return 0
+	}
+	defer ns.Close()
+	st, err := ns.Stat()
+	if err != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// Namespace is the inode number of the mount namespace that the store was opened in; 0 where that isn't known.
+func (s *Store) Namespace() uint64 { return s.namespace }
 
 func openTrusted(root *safepath.Root, dir string) (*safepath.Dir, error) {
 	d, err := root.Open(dir)
@@ -79,10 +99,17 @@ func makeMissing(root *safepath.Root, dir string) error {
 		return err
 	}
 	defer parent.Close()
-	if err := parent.Mkdir(name, 0o700); err != nil && !linux.Is(err, linux.EEXIST) {
+	if !parent.Trusted || parent.Stat.UID != 0 {
+		return fmt.Errorf("cannot trust %s: others than root can change %s or the way to it", dir, parent.Resolved)
+	}
+	h, err := safepath.MakeDirectory(parent.Handle, name)
+	if linux.Is(err, linux.EEXIST) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("cannot make %s: %w", dir, err)
 	}
-	return nil
+	return h.Close()
 }
 
 // Close closes the store and gives up its locks.
@@ -101,7 +128,7 @@ func (s *Store) Put(r Record) error {
 	if err != nil {
 		return err
 	}
-	draft := r.ID + ".new"
+	draft := r.ID + draftSuffix
 	if err := s.write(draft, data); err != nil {
 		s.sessions.Unlink(draft)
 		return fmt.Errorf("cannot write the session record %s/%s: %w", s.sessions.Path(), draft, err)
@@ -160,65 +187,132 @@ func (s *Store) Remove(id string) error {
 	return nil
 }
 
+// removeDrafts removes what workers left that were killed while they wrote a record; the young may belong to living ones.
+func (s *Store) removeDrafts() {
+	const young = 10 * time.Minute
+	s.eachName(func(name string) {
+		if !strings.HasSuffix(name, draftSuffix) {
+			return
+		}
+		h, err := s.sessions.OpenAt(name, linux.LookAt, false)
+		if err != nil {
+			return
+		}
+		defer h.Close()
+		if written, err := h.Modified(); err == nil && time.Since(written) > young {
+			s.sessions.Unlink(name)
+		}
+	})
+}
+
 // List returns the ids of all records, sorted.
-func (s *Store) List() ([]string, error) {
+func (s *Store) List() ([]string, error) { return s.list("") }
+
+func (s *Store) list(prefix string) ([]string, error) {
+	var ids []string
+	err := s.eachName(func(name string) {
+		if strings.HasPrefix(name, prefix) && checkID(name) == nil {
+			ids = append(ids, name)
+		}
+	})
+	slices.Sort(ids)
+	return ids, err
+}
+
+func (s *Store) eachName(f func(name string)) error {
 	dir, err := s.sessions.OpenAt(".", linux.ReadDirectory, false)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list %s: %w", s.sessions.Path(), err)
+		return fmt.Errorf("cannot list %s: %w", s.sessions.Path(), err)
 	}
 	defer dir.Close()
-	var ids []string
 	for {
 		names, err := dir.Names(4096)
 		if err != nil {
-			return nil, fmt.Errorf("cannot list %s: %w", s.sessions.Path(), err)
+			return fmt.Errorf("cannot list %s: %w", s.sessions.Path(), err)
 		}
 		if len(names) == 0 {
-			slices.Sort(ids)
-			return ids, nil
+			return nil
 		}
 		for _, name := range names {
-			if checkID(name) == nil {
-				ids = append(ids, name)
-			}
+			f(name)
 		}
 	}
 }
 
-// Locker returns the locks of one session; they go with the store, or with the process.
-func (s *Store) Locker() polyinst.Locker { return &locker{s.lock, map[string]bool{}} }
+// Locker returns the lock of one session; it goes with the store, or with the process.
+func (s *Store) Locker() polyinst.Locker { return &locker{s.lock, map[uint32]bool{}} }
 
-// locker locks one byte of the lock file for each key: no file per key is left behind, and the kernel drops a lock with
-// its holder. Two keys that share a byte wait for each other, which is slow and does no harm.
+// locker locks one byte of the lock file for each user: no file per user is left behind, and the kernel drops a lock
+// with its holder.
 type locker struct {
-	file *linux.Handle
-	made map[string]bool
+	file  *linux.Handle
+	maker map[uint32]bool
 }
 
-// LockByte is where in the lock file the lock of a key is.
-func LockByte(key string) int64 {
+// lockByte is where in the lock file the lock of a record is, beyond every user id. Two that share a byte wait for each
+// other, or for another day.
+func lockByte(key string) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(key))
-	return int64(h.Sum64() & (1<<40 - 1))
+	return 1<<40 + int64(h.Sum64()&(1<<40-1))
 }
 
 // WhileNobodyMakes implements polyinst.Locker.
-func (l *locker) WhileNobodyMakes(key string, f func() error) error {
-	if l.made[key] {
+func (l *locker) WhileNobodyMakes(uid uint32, f func() error) error {
+	if l.maker[uid] {
 		return f()
 	}
-	if err := l.file.LockRange(LockByte(key), false); err != nil {
+	if err := l.file.LockRange(int64(uid), false); err != nil {
 		return err
 	}
-	return errors.Join(f(), l.file.UnlockRange(LockByte(key)))
+	return errors.Join(f(), l.file.UnlockRange(int64(uid)))
 }
 
 // BecomeMaker implements polyinst.Locker.
-func (l *locker) BecomeMaker(key string) error {
-	if l.made[key] {
+func (l *locker) BecomeMaker(uid uint32) error {
+	if l.maker[uid] {
 		return nil
 	}
-	err := l.file.LockRange(LockByte(key), true)
-	l.made[key] = err == nil
+	err := l.file.LockRange(int64(uid), true)
+	l.maker[uid] = err == nil
 	return err
+}
+
+// Use implements polyinst.Locker.
+func (l *locker) Use(path string, f func() error) (uses uint64, err error) {
+	at := lockByte("path:" + path)
+	err = l.alone(at, func() error {
+		if err := f(); err != nil {
+			return err
+		}
+		if uses, err = l.file.ReadCounter(counterAt(at)); err != nil {
+			return err
+		}
+		uses++
+		return l.file.WriteCounter(counterAt(at), uses)
+	})
+	return uses, err
+}
+
+// Undo implements polyinst.Locker.
+func (l *locker) Undo(path string, uses uint64, f func() error) error {
+	at := lockByte("path:" + path)
+	return l.alone(at, func() error {
+		now, err := l.file.ReadCounter(counterAt(at))
+		if err != nil || now != uses {
+			return err
+		}
+		return f()
+	})
+}
+
+// counterAt is where in the lock file, which has holes everywhere else, the counter of a path is: one of a million, so
+// that it stays small. Paths that share one merely keep what could have been undone.
+func counterAt(lock int64) int64 { return lock % (1 << 20) * 8 }
+
+func (l *locker) alone(at int64, f func() error) error {
+	if err := l.file.LockRange(at, true); err != nil {
+		return err
+	}
+	return errors.Join(f(), l.file.UnlockRange(at))
 }

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gons/internal/linux"
-	"gons/internal/polyinst"
 	"gons/internal/safepath"
 )
 
@@ -54,15 +53,15 @@ func openStore(t testing.TB, host string) *Store {
 }
 
 // id is a session id that is easy to read; no two of the tests' share a lock.
-func id(n int) string { return fmt.Sprintf("%08x%024x", n, n) }
+func id(n int) string { return fmt.Sprintf("2001-%08x%024x", n, n) }
 
 // newRecord is a record with something in every field.
 func newRecord(n int) Record {
 	return Record{
 		Version: recordVersion, ID: id(n), User: "alice", UID: 2001, Service: "sshd", TTY: "ssh", RHost: "10.0.0.1",
 		Opened: time.Unix(1e9, 0).UTC(), Leader: Process{PID: 100 + n, Start: 1000}, Namespace: uint64(4026532000 + n),
-		PIDNamespace: 4026531836, Covered: []string{"/tmp", "/var/tmp"},
-		Leftovers: []polyinst.Leftover{{Parent: "/nowhere", ParentDev: 1, ParentIno: 2, Name: "x", Tree: true}},
+		PIDNamespace: 4026531836, Covered: []Path{"/tmp", "/var/tm\xff\n"}, HostNamespace: 4026531841,
+		Leftovers: []Leftover{{Parent: "/no\xfe\"", ParentDev: 1, ParentIno: 2, Name: "\x00\xff", Tree: true, Dev: 3, Ino: 4}},
 	}
 }
 
@@ -108,7 +107,7 @@ func TestList(t *testing.T) {
 	for _, n := range []int{3, 1, 2} {
 		must(t, s.Put(newRecord(n)))
 	}
-	others := []string{id(4) + ".new", "lock", strings.ToUpper(id(0xabc)), id(5)[1:], id(6) + "0", ".hidden"}
+	others := []string{id(4) + ".new", "lock", strings.ToUpper(id(0xabc)), id(5)[5:], id(6) + "0", ".hidden"}
 	for _, name := range others {
 		must(t, os.WriteFile(host+RunDir+"/sessions/"+name, []byte("{}"), 0o600))
 	}
@@ -128,7 +127,10 @@ func TestIDs(t *testing.T) {
 	host := newHost(t)
 	s := openStore(t, host)
 	must(t, os.WriteFile(host+RunDir+"/secret", []byte("{}"), 0o600))
-	for _, bad := range []string{"", ".", "..", "../secret", "../lock", "/etc/passwd", id(1)[1:], id(1) + "0", strings.ToUpper(id(0xabc)), id(1)[:31] + "g", id(1)[:31] + "\n", id(1)[:31] + "\x00", strings.Repeat("０", 32)} {
+	digits := id(1)[5:]
+	for _, bad := range []string{"", ".", "..", "../secret", "../lock", "/etc/passwd", digits, "-" + digits, "x-" + digits, "-1-" + digits, "+1-" + digits,
+		"4294967296-" + digits, " 1-" + digits, "1- " + digits[1:], "1-" + digits[1:], "1-" + digits + "0", strings.ToUpper(id(0xabc)),
+		"1-" + digits[1:] + "g", "1-" + digits[1:] + "\n", "1-" + digits[1:] + "\x00", "1-../" + digits[3:], "1-" + digits[:14] + "/../" + digits[18:], strings.Repeat("０", 32)} {
 		r := newRecord(1)
 		r.ID = bad
 		_, get := s.Get(bad)
@@ -140,8 +142,8 @@ func TestIDs(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for range 100 {
-		n, err := NewID()
-		if err != nil || checkID(n) != nil || seen[n] {
+		n, err := NewID(2001)
+		if err != nil || checkID(n) != nil || seen[n] || !strings.HasPrefix(n, "2001-") {
 			t.Errorf("a new id is %q, %v", n, err)
 		}
 		seen[n] = true
@@ -228,7 +230,7 @@ func TestBugRecordSize(t *testing.T) {
 		t.Error("Get took a record that is cut off")
 	}
 	for range 300 {
-		r.Covered = append(r.Covered, "/"+strings.Repeat("x", 4000))
+		r.Covered = append(r.Covered, Path("/"+strings.Repeat("x", 4000)))
 	}
 	if err := s.Put(r); err != nil {
 		return
@@ -293,6 +295,24 @@ func TestOpenExisting(t *testing.T) {
 	}
 }
 
+// What a worker left that was killed while it wrote goes with a sweep, once it can't be a living one's.
+func TestDrafts(t *testing.T) {
+	host := newHost(t)
+	s := openStore(t, host)
+	old, young := host+RunDir+"/sessions/"+id(1)+".new", host+RunDir+"/sessions/"+id(2)+".new"
+	for _, path := range []string{old, young} {
+		must(t, os.WriteFile(path, nil, 0o600))
+	}
+	must(t, os.Chtimes(old, time.Time{}, time.Now().Add(-time.Hour)))
+	for _, dry := range []bool{true, false} {
+		_, err := s.Sweep(&machine{}, dry, always)
+		must(t, err)
+		if exists(old) != dry || !exists(young) {
+			t.Errorf("dry %t: the old one is there: %t, the young one: %t", dry, exists(old), exists(young))
+		}
+	}
+}
+
 // The directories and the records are root's alone.
 func TestModes(t *testing.T) {
 	host := newHost(t)
@@ -308,21 +328,21 @@ func TestModes(t *testing.T) {
 
 // Sessions wait for one that makes the same thing, and for nobody else.
 func TestLocker(t *testing.T) {
-	const key = "user:2001"
+	const user = 2001
 	host := newHost(t)
 	maker, other, another := openStore(t, host), openStore(t, host).Locker(), openStore(t, host)
 	first, nothing := maker.Locker(), func() error { return nil }
-	must(t, first.WhileNobodyMakes(key, func() error { // two that only look don't wait for one another
-		return other.WhileNobodyMakes(key, nothing)
+	must(t, first.WhileNobodyMakes(user, func() error { // two that only look don't wait for one another
+		return other.WhileNobodyMakes(user, nothing)
 	}))
 	for range 2 {
-		must(t, first.BecomeMaker(key))
+		must(t, first.BecomeMaker(user))
 	}
-	must(t, first.WhileNobodyMakes(key, nothing))
-	must(t, openStore(t, host).Locker().BecomeMaker("user:2002"))
+	must(t, first.WhileNobodyMakes(user, nothing))
+	must(t, openStore(t, host).Locker().BecomeMaker(2002))
 	looked, made := make(chan error, 1), make(chan error, 1)
-	go func() { looked <- other.WhileNobodyMakes(key, func() error { return fs.ErrClosed }) }()
-	go func() { made <- another.Locker().BecomeMaker(key) }()
+	go func() { looked <- other.WhileNobodyMakes(user, func() error { return fs.ErrClosed }) }()
+	go func() { made <- another.Locker().BecomeMaker(user) }()
 	select {
 	case <-looked:
 		t.Error("a session looked while another one made")

@@ -17,7 +17,20 @@ type Swept struct {
 // Sweep ends every session that nothing is left of. With dry it only says which. It stops when more says so; errors
 // with one record don't keep it from the next.
 func (s *Store) Sweep(p Processes, dry bool, more func() bool) ([]Swept, error) {
-	ids, err := s.List()
+	if !dry {
+		s.removeDrafts()
+	}
+	return s.sweep("", p, dry, more)
+}
+
+// SweepUser is Sweep for one user's sessions: the paths in a user's records may lie in a tree of that user's, and only
+// the user's own logins may have to wait for what is there.
+func (s *Store) SweepUser(uid uint32, p Processes, more func() bool) ([]Swept, error) {
+	return s.sweep(ownerPrefix(uid), p, false, more)
+}
+
+func (s *Store) sweep(prefix string, p Processes, dry bool, more func() bool) ([]Swept, error) {
+	ids, err := s.list(prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +60,10 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 		return Swept{Record: r, Err: err}, err != nil
 	}
 	if !dry {
-		if err = s.end(id, false, more); err != nil {
+		if err = s.End(id, more); errors.Is(err, ErrBusy) {
+			return Swept{}, false
+		}
+		if err != nil {
 			err = fmt.Errorf("session %s of %s: %w", id, r.User, err)
 		}
 	}

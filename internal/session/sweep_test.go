@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gons/internal/linux"
-	"gons/internal/polyinst"
 	"gons/internal/safepath"
 )
 
@@ -104,21 +103,22 @@ func TestProc(t *testing.T) {
 }
 
 // leave makes a directory with something in it and returns the leftover that names it.
-func leave(t testing.TB, host, parent, name string, tree bool) polyinst.Leftover {
+func leave(t testing.TB, host, parent, name string, tree bool) Leftover {
 	t.Helper()
 	must(t, os.MkdirAll(host+parent+"/"+name, 0o700))
 	if tree {
 		must(t, os.WriteFile(host+parent+"/"+name+"/f", nil, 0o600))
 	}
-	var st unix.Stat_t
-	must(t, unix.Stat(host+parent, &st))
-	return polyinst.Leftover{Parent: parent, ParentDev: st.Dev, ParentIno: st.Ino, Name: name, Tree: tree}
+	var above, st unix.Stat_t
+	must(t, unix.Stat(host+parent, &above))
+	must(t, unix.Stat(host+parent+"/"+name, &st))
+	return Leftover{Path(parent), above.Dev, above.Ino, Path(name), tree, st.Dev, st.Ino}
 }
 
 // over is the record of a session that is over, and left something.
-func over(n int, left ...polyinst.Leftover) Record {
+func over(n int, left ...Leftover) Record {
 	r := newRecord(n)
-	r.PIDNamespace, r.Leftovers = 1, left
+	r.PIDNamespace, r.HostNamespace, r.Leftovers = 1, currentNamespace(), left
 	return r
 }
 
@@ -133,19 +133,19 @@ func TestEnd(t *testing.T) {
 	outside := leave(t, host, "/i", "other", true)
 	for _, c := range []struct {
 		name string
-		left polyinst.Leftover
+		left Leftover
 		gone bool
 	}{
 		{"a tree", leave(t, host, "/i", "tree", true), true},
 		{"an empty directory", leave(t, host, "/i", "draft", false), true},
 		{"an empty tree", leave(t, host, "/i", "-rf", false), true},
-		{"gone", polyinst.Leftover{Parent: "/i", ParentDev: outside.ParentDev, ParentIno: outside.ParentIno, Name: "gone"}, true},
-		{"a gone tree", polyinst.Leftover{Parent: "/i", ParentDev: outside.ParentDev, ParentIno: outside.ParentIno, Name: "gone", Tree: true}, true},
-		{"a gone parent", polyinst.Leftover{Parent: "/no/such", Name: "x", Tree: true}, true},
+		{"gone", Leftover{Parent: "/i", ParentDev: outside.ParentDev, ParentIno: outside.ParentIno, Name: "gone"}, true},
+		{"a gone tree", Leftover{Parent: "/i", ParentDev: outside.ParentDev, ParentIno: outside.ParentIno, Name: "gone", Tree: true, Dev: 1, Ino: 1}, true},
+		{"a gone parent", Leftover{Parent: "/no/such", Name: "x", Tree: true, Dev: 1, Ino: 1}, true},
 	} {
 		must(t, s.Put(over(1, c.left)))
 		must(t, s.End(id(1), always))
-		if exists(host+c.left.Parent+"/"+c.left.Name) == c.gone || exists(host+RunDir+"/sessions/"+id(1)) {
+		if exists(host+string(c.left.Parent+"/"+c.left.Name)) == c.gone || exists(host+RunDir+"/sessions/"+id(1)) {
 			t.Errorf("%s is still there, or its record", c.name)
 		}
 	}
@@ -155,6 +155,16 @@ func TestEnd(t *testing.T) {
 	must(t, s.End(id(1), always))
 	if !exists(host+"/i/full/f") || !exists(host+"/i/other/f") {
 		t.Error("what was to be removed only while it was empty is gone, or what belongs to nobody")
+	}
+	for name, left := range map[string]Leftover{"another directory": leave(t, host, "/i", "new", true), "never finished": leave(t, host, "/i", "new", true)} {
+		if left.Ino++; name == "never finished" {
+			left.Dev, left.Ino = 0, 0
+		}
+		must(t, s.Put(over(1, left)))
+		must(t, s.End(id(1), always))
+		if !exists(host + "/i/new/f") {
+			t.Errorf("%s was removed", name)
+		}
 	}
 	must(t, s.End(id(2), always)) // no such record
 }
@@ -205,6 +215,24 @@ func TestBugEndOutlivesAVanishingDirectory(t *testing.T) {
 	}
 }
 
+// In the session's namespace, or any other, a parent that isn't there may be covered; in the host's it is gone.
+func TestEndInAnotherNamespace(t *testing.T) {
+	s := openStore(t, newHost(t))
+	left := Leftover{Parent: "/var/tmp/inst", Name: "x", Tree: true, Dev: 1, Ino: 1}
+	for _, host := range []uint64{0, currentNamespace() + 1} {
+		r := over(1, left)
+		r.HostNamespace = host
+		must(t, s.Put(r))
+		if err := s.End(id(1), always); !errors.Is(err, ErrElsewhere) {
+			t.Errorf("opened from namespace %d: %v", host, err)
+		}
+	}
+	must(t, s.Put(over(1, left)))
+	if got, want := summary(t, s, &machine{namespace: 1}, false, always), id(1)+" removed"; got != want {
+		t.Errorf("outside: got %s, want %s", got, want)
+	}
+}
+
 func TestSweep(t *testing.T) {
 	host := newHost(t)
 	s := openStore(t, host)
@@ -240,6 +268,24 @@ func TestSweep(t *testing.T) {
 	summary(t, s, m, false, always)
 	if m.lookedHard != 1 { // for session 3
 		t.Errorf("the next sweep looked through all processes %d times", m.lookedHard)
+	}
+}
+
+// A login cleans up after its own user only: what others left can make it wait.
+func TestSweepUser(t *testing.T) {
+	host := newHost(t)
+	s := openStore(t, host)
+	for n, user := range []string{"2001-", "200-", "20012-", "2002-"} {
+		r := over(n, leave(t, host, "/i", fmt.Sprint(n), true))
+		r.ID = user + r.ID[5:]
+		must(t, s.Put(r))
+	}
+	_, err := s.SweepUser(2001, &machine{namespace: 1}, always)
+	must(t, err)
+	for n, kept := range []bool{false, true, true, true} {
+		if exists(fmt.Sprintf("%s/i/%d/f", host, n)) != kept {
+			t.Errorf("session %d: kept should be %t", n, kept)
+		}
 	}
 }
 
@@ -280,11 +326,14 @@ func TestSweepStops(t *testing.T) {
 }
 
 // A record that another process is at is left to it, and not claimed to be removed.
-func TestBugSweepClaimsNothingOfAnotherProcess(t *testing.T) {
+func TestSweepClaimsNothingOfAnotherProcess(t *testing.T) {
 	host := newHost(t)
 	s, other := openStore(t, host), openStore(t, host)
 	must(t, s.Put(over(1, leave(t, host, "/i", "x", true))))
-	must(t, other.lock.TryLockRange(LockByte("session:"+id(1))))
+	must(t, other.lock.TryLockRange(lockByte("session:"+id(1))))
+	if err := s.End(id(1), always); !errors.Is(err, ErrBusy) {
+		t.Errorf("End: %v", err)
+	}
 	got := summary(t, s, &machine{namespace: 1}, false, always)
 	if !exists(host+"/i/x/f") || strings.Contains(got, "removed") {
 		t.Errorf("got %q while another process is removing", got)
@@ -317,13 +366,12 @@ func init() { runtime.LockOSThread() }
 // A session inside which the parent of what is to be removed is covered, as /var/tmp/tmp-inst is in the configuration
 // that distributions ship: End says so, and removes it once everything is uncovered.
 func TestUncover(t *testing.T) {
-	host, err := os.MkdirTemp("/", "gons-session-test") // Uncover starts from the real root
-	must(t, err)
-	defer os.RemoveAll(host)
-	must(t, os.MkdirAll(host+"/tmp/inst/x/deep", 0o700))
-	left := leave(t, "", host+"/tmp/inst", "x", true)
+	const host = "/mnt/host" // Uncover starts from the real root
 	storeHost := newHost(t)
 	inNamespace(t, func() {
+		must(t, unix.Mount("test", "/mnt", "tmpfs", 0, "mode=0755"))
+		must(t, os.MkdirAll(host+"/tmp/inst/x/deep", 0o700))
+		left := leave(t, "", host+"/tmp/inst", "x", true)
 		must(t, unix.Mount(host+"/tmp/inst/x", host+"/tmp", "", unix.MS_BIND, ""))
 		must(t, os.MkdirAll(host+"/tmp/inst/x", 0o700))
 		must(t, unix.Mount("test", host+"/tmp/deep", "tmpfs", 0, ""))
@@ -332,16 +380,13 @@ func TestUncover(t *testing.T) {
 		s := openStore(t, storeHost)
 		s.root = root
 		r := over(1, left)
-		r.Covered = []string{host + "/tmp", host + "/tmp/deep"}
+		r.Covered = []Path{host + "/tmp", host + "/tmp/deep"}
 		must(t, s.Put(r))
 		if err := s.End(id(1), always); !errors.Is(err, ErrElsewhere) {
 			t.Errorf("while it is covered: %v", err)
 		}
 		checkUncovered(t, s, r, host)
 	})
-	if exists(host + "/tmp/inst/x") {
-		t.Error("the tree is still there")
-	}
 }
 
 // checkUncovered uncovers on one more thread, so that this one sees whether the session keeps its mounts.
@@ -360,6 +405,9 @@ func checkUncovered(t *testing.T, s *Store, r Record, host string) {
 		}
 		if err == nil {
 			err = s.End(r.ID, always)
+		}
+		if exists(host + "/tmp/inst/x") {
+			err = errors.Join(err, errors.New("the tree is still there"))
 		}
 		done <- err
 	}()

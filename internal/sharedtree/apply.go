@@ -87,11 +87,11 @@ func onMount(root *safepath.Root, point string, planned *Mount, f func(*linux.Ha
 		return err
 	}
 	defer h.Close()
-	st, err := h.Stat()
+	id, err := h.MountID()
 	if err != nil {
 		return fmt.Errorf("cannot look at %s: %w", point, err)
 	}
-	if planned != nil && st.MountID != planned.ID {
+	if planned != nil && id != planned.ID {
 		return fmt.Errorf("cannot change the mount on %s: another one was mounted there meanwhile", point)
 	}
 	if err := f(h); err != nil {
@@ -166,25 +166,19 @@ func makeMissing(root *safepath.Root, dir, name string, mode uint32) error {
 		return err
 	}
 	defer parent.Close()
-	err = parent.Mkdir(name, mode&0o700)
+	h, err := safepath.MakeDirectory(parent.Handle, name)
 	if linux.Is(err, linux.EEXIST) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("cannot make %s%s: %w", dir, name, err)
 	}
-	h, err := parent.OpenAt(name, linux.ReadDirectory, true)
-	if err != nil {
-		return fmt.Errorf("cannot open %s%s: %w", dir, name, err)
-	}
 	defer h.Close()
-	st, err := h.Stat()
-	if err != nil || st.UID != 0 {
-		return fmt.Errorf("cannot make %s%s: it was exchanged for another directory", dir, name)
-	}
 	return h.Chmod(mode)
 }
 
+// fixParent takes an empty directory over. The mode comes first, so that nobody gets in any more, and then it is looked
+// at again: its former owner may have put something in until then.
 func fixParent(root *safepath.Root, c FixParent) error {
 	dir, err := root.Open(c.Path)
 	if err != nil {
@@ -201,13 +195,7 @@ func fixParent(root *safepath.Root, c FixParent) error {
 		err = errors.New("it was exchanged for another directory")
 	}
 	if err == nil {
-		err = h.Chmod(0)
-	}
-	if err == nil { // the mode first: nobody gets in between
-		err = h.Chown(0, 0)
-	}
-	if err == nil && c.Stat.UID != 0 {
-		err = stillEmpty(h)
+		err = takeOver(h, st)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot make %s root's with mode 000: %w", c.Path, err)
@@ -215,11 +203,21 @@ func fixParent(root *safepath.Root, c FixParent) error {
 	return nil
 }
 
-// stillEmpty is asked after the directory is root's: its former owner may have put something in until then.
+func takeOver(h *linux.Handle, before linux.Stat) error {
+	if err := h.Chmod(0); err != nil {
+		return err
+	}
+	if err := stillEmpty(h); err != nil {
+		return errors.Join(err, h.Chmod(before.Mode))
+	}
+	return h.Chown(0, 0)
+}
+
+// stillEmpty returns an error when there is something in a directory.
 func stillEmpty(h *linux.Handle) error {
 	names, err := h.Names(1)
 	if err == nil && len(names) > 0 {
-		err = errors.New("its former owner has put something in it; look at it and remove it")
+		err = errors.New("there is something in it by now; look at it and remove it")
 	}
 	return err
 }

@@ -97,7 +97,7 @@ func (c MakeParent) String() string {
 	return "make the instance parent " + c.Path + ", root's, mode 000"
 }
 
-// FixParent gives an existing instance parent to root and takes all permissions away.
+// FixParent gives an empty directory that is to be an instance parent to root and takes all permissions away.
 type FixParent struct {
 	Path string
 	Stat linux.Stat
@@ -190,6 +190,9 @@ func parent(path string, f ParentFact, p *Plan) {
 		// What is in it was made by that user, who could have prepared an instance for somebody else.
 		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: it is user %d's and not empty; look at it and remove it",
 			path, f.Stat.UID))
+	case !f.Empty: // it may be in use for something else: /var/tmp, with a prefix for instances
+		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: its mode is %04o and it is not empty; "+
+			"if it holds nothing but instances, chmod 0 it", path, f.Stat.Mode))
 	default:
 		p.Changes = append(p.Changes, FixParent{path, f.Stat})
 	}

@@ -144,7 +144,9 @@ func TestBuildParents(t *testing.T) {
 		{ParentFact{Missing: true}, "make the instance parent /i, root's, mode 000"},
 		{ParentFact{Stat: dir(0, 0)}, ""},
 		{ParentFact{Stat: dir(0, 0o1000)}, ""},
-		{ParentFact{Stat: dir(0, 0o755)}, "make the instance parent /i root's, mode 000 (it is user 0's, mode 0755)"},
+		{ParentFact{Stat: dir(0, 0o1777)}, "problem: /i can't be an instance parent: its mode is 1777 and it is not empty; " +
+			"if it holds nothing but instances, chmod 0 it"},
+		{ParentFact{Stat: dir(0, 0o755), Empty: true}, "make the instance parent /i root's, mode 000 (it is user 0's, mode 0755)"},
 		{ParentFact{Stat: dir(7, 0), Empty: true}, "make the instance parent /i root's, mode 000 (it is user 7's, mode 0000)"},
 		{ParentFact{Stat: dir(7, 0)}, "problem: /i can't be an instance parent: it is user 7's and not empty; look at it and remove it"},
 		{ParentFact{Stat: linux.Stat{Type: linux.TypeRegular}}, "problem: /i can't be an instance parent: it is a regular file"},

@@ -281,7 +281,7 @@ func checkRefusal(t *testing.T, h host) {
 }
 
 // checkKilled kills a host, which can't close its session then. What the session has stays for as long as a process of
-// it is left, and goes with the next login after that.
+// it is left, and goes with the user's next login after that. Another user's login doesn't have to wait for it.
 func checkKilled(t *testing.T, h host) {
 	prepare(t, h, methods, "alice")
 	s := h.login(t, "alice")
@@ -289,13 +289,18 @@ func checkKilled(t *testing.T, h host) {
 	must(t, "kill", "-KILL", leader(t))
 	s.abandon()
 	poll(t, "the session's processes end but for the daemon", func() bool { return len(strangers()) == 1 })
-	h.attempt(t, "bob", "echo")
-	poll(t, "bob's session ends", func() bool { return len(records()) == 1 && len(strangers()) == 1 })
+	h.attempt(t, "alice", "echo")
+	poll(t, "her other session ends", func() bool { return len(records()) == 1 && len(strangers()) == 1 })
 	if got := must(t, "ls", "/proc/"+daemon+"/cwd/"); got != "mine" {
 		t.Errorf("the daemon that was left behind has %q in its /var/tmp after another login", got)
 	}
 	end(t, daemon)
 	h.attempt(t, "bob", "echo")
+	poll(t, "bob's session ends", func() bool { return len(strangers()) == 0 })
+	if left := len(records()); left != 1 {
+		t.Errorf("after bob's login %d sessions are on record, expected alice's", left)
+	}
+	h.attempt(t, "alice", "echo")
 	nothingLeft(t)
 }
 

@@ -86,7 +86,7 @@ func TestSuZombie(t *testing.T) {
 	h.login(t, "alice")
 	must(t, "kill", "-KILL", leader(t))
 	poll(t, "the session's processes end", func() bool { return len(strangers()) == 0 })
-	h.attempt(t, "bob", "echo")
+	h.attempt(t, "alice", "echo")
 	nothingLeft(t)
 }
 

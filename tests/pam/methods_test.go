@@ -351,5 +351,5 @@ func TestAnUnknownUserIsUnknown(t *testing.T) {
 		t.Errorf("PAM code %s, expected PAM_USER_UNKNOWN", r.get("open"))
 	}
 	r.untouched(t, "before", "after")
-	log.Expect("no such user")
+	log.Expect("there is no user")
 }

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	store "gons/internal/session"
 	"gons/tests/sandbox"
 )
 
@@ -22,7 +21,7 @@ func holdInstances(t testing.TB, uid int) (release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: store.LockByte(fmt.Sprintf("user:%d", uid)), Len: 1}
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: int64(uid), Len: 1}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
 		t.Fatal(err)
 	}
