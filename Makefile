@@ -12,6 +12,7 @@ PAM_MODULE_DIR ?= $(patsubst %/pam_permit.so,%,$(firstword $(wildcard $(PAM_DIRS
 SBINDIR = $(DESTDIR)$(PREFIX)/sbin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+UNITS = gons-boot.service gons-clean.service gons-clean.timer
 EXAMPLEDIR = $(DESTDIR)$(PREFIX)/share/doc/gons/examples
 
 VERSION := $(shell cat VERSION)
@@ -63,8 +64,9 @@ install: all
 	install -D -m 0644 build/pam_gons.so $(DESTDIR)$(PAM_MODULE_DIR)/pam_gons.so
 	install -D -m 0755 build/gons $(SBINDIR)/gons
 	install -d $(UNITDIR)
-	sed 's|/usr/sbin/gons|$(PREFIX)/sbin/gons|' contrib/systemd/gons-boot.service >$(UNITDIR)/gons-boot.service
-	chmod 0644 $(UNITDIR)/gons-boot.service
+	for unit in $(UNITS); do \
+	  sed 's|/usr/sbin/gons|$(PREFIX)/sbin/gons|' contrib/systemd/$$unit >$(UNITDIR)/$$unit && \
+	  chmod 0644 $(UNITDIR)/$$unit || exit 1; done
 	for page in docs/man/*.[1-8]; do \
 	  install -D -m 0644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 	for file in gons.yaml rc.local pam.d/sshd pam.d/login pam.d/su pam.d/cron pam.d/systemd-user; do \
@@ -72,7 +74,7 @@ install: all
 
 # The administrator's /etc/security/gons.yaml and PAM lines are theirs to remove: PAM lines first.
 uninstall:
-	rm -f $(DESTDIR)$(PAM_MODULE_DIR)/pam_gons.so $(SBINDIR)/gons $(UNITDIR)/gons-boot.service
+	rm -f $(DESTDIR)$(PAM_MODULE_DIR)/pam_gons.so $(SBINDIR)/gons $(UNITS:%=$(UNITDIR)/%)
 	for page in docs/man/*.[1-8]; do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/gons
 

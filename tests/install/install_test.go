@@ -60,6 +60,7 @@ func TestInstallAndUninstall(t *testing.T) {
 			"-rw-r--r-- " + c.modules + "/pam_gons.so",
 			"-rwxr-xr-x " + c.prefix + "/sbin/gons",
 			"-rw-r--r-- " + c.prefix + "/lib/systemd/system/gons-boot.service",
+			"-rw-r--r-- " + c.prefix + "/lib/systemd/system/gons-clean.timer",
 			"-rw-r--r-- " + c.prefix + "/share/man/man8/pam_gons.8",
 			"-rw-r--r-- " + c.prefix + "/share/man/man5/gons.yaml.5",
 			"-rw-r--r-- " + c.prefix + "/share/doc/gons/examples/pam.d/sshd",
