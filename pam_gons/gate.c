@@ -101,12 +101,26 @@ static int add_host(struct gons_message *m, int argc, const char **argv) {
 
 /* ---- the worker's questions ---- */
 
+/* A name service that fails looks like one that doesn't know the name (getpwnam(3) lists what it may leave in errno); but
+ * a group that is only unknown for now must not let its members out of a directory that is theirs alone. */
+static void answer_nobody(struct gons_message *m, int err) {
+  static const int failures[] = {EAGAIN, EIO, EMFILE, ENFILE, ENOMEM, ETIMEDOUT, ECONNREFUSED, ECONNRESET, EHOSTUNREACH};
+  int failed = 0;
+  for (unsigned i = 0; i < sizeof failures / sizeof failures[0]; i++) failed |= err == failures[i];
+  gons_message_start(m, GONS_ANSWER, failed ? -1 : 0);
+  if (failed) gons_message_add(m, "", strerror(err));
+}
+
 static void answer_user(struct visit *v) {
   struct gons_message *m = v->message;
   const char *name = gons_message_get(m, 0);
+  errno = 0;
   const struct passwd *pw = name ? pam_modutil_getpwnam(v->pamh, name) : NULL;
-  gons_message_start(m, GONS_ANSWER, pw != NULL);
-  if (!pw) return;
+  if (!pw) {
+    answer_nobody(m, errno);
+    return;
+  }
+  gons_message_start(m, GONS_ANSWER, 1);
   gons_message_add_number(m, "", (long)pw->pw_uid);
   gons_message_add_number(m, "", (long)pw->pw_gid);
 }
@@ -114,9 +128,13 @@ static void answer_user(struct visit *v) {
 static void answer_group(struct visit *v) {
   struct gons_message *m = v->message;
   const char *name = gons_message_get(m, 0);
+  errno = 0;
   const struct group *gr = name ? pam_modutil_getgrnam(v->pamh, name) : NULL;
-  gons_message_start(m, GONS_ANSWER, gr != NULL);
-  if (!gr) return;
+  if (!gr) {
+    answer_nobody(m, errno);
+    return;
+  }
+  gons_message_start(m, GONS_ANSWER, 1);
   gons_message_add_number(m, "", (long)gr->gr_gid);
   gons_message_add_number(m, "", pam_modutil_user_in_group_nam_gid(v->pamh, v->user, gr->gr_gid) == 1);
 }

@@ -106,10 +106,10 @@ func (h *Handle) OpenAt(name string, how int, sameMount bool) (*Handle, error) {
 	if sameMount {
 		o.Resolve |= unix.RESOLVE_NO_XDEV
 	}
-	fd := -1
+	fd, tries := -1, 0
 	err := call("openat2", func() (err error) {
 		fd, err = unix.Openat2(h.Fd(), name, &o)
-		if err == unix.EAGAIN { // a rename or mount elsewhere raced with the lookup (openat2(2))
+		if tries++; err == unix.EAGAIN && tries < 1000 { // a rename or mount elsewhere raced with the lookup (openat2(2))
 			return unix.EINTR
 		}
 		return err

@@ -79,10 +79,13 @@ func (g *gate) handOver(cwd *linux.Handle) error {
 // LookupUser asks the host's name service.
 func (g *gate) LookupUser(name string) (polyinst.Account, bool, error) {
 	a, err := g.conn.Ask(wire.Message{Kind: wire.User, Strings: []string{name}})
-	if err != nil || a.Arg != 1 {
+	if err != nil || a.Arg == 0 {
 		return polyinst.Account{}, false, err
 	}
-	if len(a.Strings) != 2 {
+	if a.Arg == -1 {
+		return polyinst.Account{}, false, fmt.Errorf("cannot look up user %q: %s", name, strings.Join(a.Strings, " "))
+	}
+	if a.Arg != 1 || len(a.Strings) != 2 {
 		return polyinst.Account{}, false, fmt.Errorf("internal error: the gate answered %q for user %q", a.Strings, name)
 	}
 	uid, err := number(a.Strings[0])
@@ -96,10 +99,13 @@ func (g *gate) LookupUser(name string) (polyinst.Account, bool, error) {
 // LookupGroup asks the host's name service.
 func (g *gate) LookupGroup(name string) (polyinst.Group, bool, error) {
 	a, err := g.conn.Ask(wire.Message{Kind: wire.Group, Strings: []string{name}})
-	if err != nil || a.Arg != 1 {
+	if err != nil || a.Arg == 0 {
 		return polyinst.Group{}, false, err
 	}
-	if len(a.Strings) != 2 {
+	if a.Arg == -1 {
+		return polyinst.Group{}, false, fmt.Errorf("cannot look up group %q: %s", name, strings.Join(a.Strings, " "))
+	}
+	if a.Arg != 1 || len(a.Strings) != 2 {
 		return polyinst.Group{}, false, fmt.Errorf("internal error: the gate answered %q for group %q", a.Strings, name)
 	}
 	gid, err := number(a.Strings[0])

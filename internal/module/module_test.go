@@ -153,7 +153,7 @@ func TestLookups(t *testing.T) {
 
 // "No such user" is 0. A gate that can't tell (a directory server that is down) has to have a way to say so: taking
 // that for "no such group" lets those out who are named in only:.
-func TestBugLookupOfAnUnknownAnswerIsAnError(t *testing.T) {
+func TestLookupOfAnUnknownAnswerIsAnError(t *testing.T) {
 	for _, arg := range []int32{-1, 2, 110} {
 		if a, ok, err := answering(t, wire.Message{Kind: wire.Answer, Arg: arg}).LookupUser("bob"); err == nil {
 			t.Errorf("answer %d to a user: got %v, %t", arg, a, ok)

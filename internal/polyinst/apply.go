@@ -185,7 +185,7 @@ func (a *Applied) Covered() []string {
 func (a *Applied) WorkingDirectory(cwd string) (*linux.Handle, error) {
 	var best *covering
 	for i, c := range a.covered {
-		if isBelow(cwd, c.path) && (best == nil || len(c.path) >= len(best.path)) {
+		if isBelow(cwd, c.path) { // the last one covers those before it
 			best = &a.covered[i]
 		}
 	}
@@ -321,6 +321,7 @@ func (x *executor) attach(s Attach) error {
 	}
 	covering := covering{target.Resolved, slot.tree, slot.same, target.Mount}
 	if err := attach(slot.tree, target.Handle); err != nil {
+		covering.uncover() // it may have come half way; where it hasn't, there is nothing to take away
 		covering.close()
 		return fmt.Errorf("cannot cover %s: %w", target.Resolved, err)
 	}

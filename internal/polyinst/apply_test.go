@@ -69,6 +69,8 @@ type noLock struct{ err error }
 
 func (l noLock) WhileNobodyMakes(_ uint32, f func() error) error { return f() }
 func (l noLock) BecomeMaker(uint32) error                        { return l.err }
+func (l noLock) Use(_ string, f func() error) (uint64, error)    { return 1, f() }
+func (l noLock) Undo(_ string, _ uint64, f func() error) error   { return f() }
 
 func checkSame(t testing.TB, what string, before, after []string) {
 	t.Helper()
@@ -227,6 +229,7 @@ func TestApplyUndoes(t *testing.T) {
 func TestApplyUndoesWhatIsCovered(t *testing.T) {
 	for _, conf := range []string{
 		"$HOME/tmp /tmp-inst/ user:create\n",
+		"/tmp /tmp-inst/ user:create\n",
 		"$HOME/tmp x tmpfs:create\n",
 		"/var/tmp /i/ user\n/var/tmp /j/ user\n",
 		"$HOME /i/ user\n$HOME/x x tmpfs:create\n",
@@ -242,17 +245,26 @@ func TestApplyUndoesWhatIsCovered(t *testing.T) {
 	}
 }
 
-// A directory that all users share stays, even when the session that made it fails: another one may be using it.
-func TestApplyKeepsSharedDirectories(t *testing.T) {
-	host := newHost(t, lines(plain)...)
-	r := newRun(t, host, "/tmp x tmpfs:create=01777,root,root\n")
-	r.plan.Steps = append(r.plan.Steps, unknownStep{})
-	want := append(snapshot(t, host), "/tmp 1777 0:0")
-	slices.Sort(want)
-	if err := r.apply(t); err == nil {
-		t.Error("no error")
+// A directory that all users share is undone while nobody else has begun to use it.
+func TestApplyKeepsWhatAnotherSessionUses(t *testing.T) {
+	const text = "/tmp x tmpfs:create=01777,root,root\n"
+	for _, used := range []bool{false, true} {
+		host := newHost(t, lines(plain)...)
+		var locks keyed
+		r, other := newRun(t, host, text), newRun(t, host, text)
+		r.env.Locker, other.env.Locker = locks.locker(), locks.locker()
+		want := snapshot(t, host)
+		r.then = func(a *Applied) {
+			if used {
+				want = append(want, "/tmp 1777 0:0")
+				must(t, other.apply(t))
+			}
+			must(t, a.Undo())
+		}
+		must(t, r.apply(t))
+		slices.Sort(want)
+		checkSame(t, fmt.Sprintf("used %t: the disk", used), want, snapshot(t, host))
 	}
-	checkSame(t, "the disk", want, snapshot(t, host))
 }
 
 // The same for every point at which the record can't be written, or the lock can't be had.

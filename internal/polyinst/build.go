@@ -16,7 +16,7 @@ func Build(cfg *config.Config, req Request, facts Facts) (*Plan, error) {
 	}
 	b := builder{cfg: cfg, req: req, facts: facts}
 	b.plan = &Plan{User: req.User, Service: req.Service, Warnings: b.warnings()}
-	if facts.person(cfg.Exempt, req) || slices.Contains(cfg.Exempt.Services, req.Service) {
+	if exemptByName(cfg, req) || facts.person(cfg.Exempt, req) {
 		b.plan.Reason = "no namespace: exempt"
 		return b.plan, nil
 	}
@@ -34,6 +34,12 @@ func Build(cfg *config.Config, req Request, facts Facts) (*Plan, error) {
 		return nil, err
 	}
 	return b.plan, nil
+}
+
+// exemptByName reports whether the session is exempt whatever the name service says. Then it isn't asked at all: root
+// must be able to log in while it is down.
+func exemptByName(cfg *config.Config, req Request) bool {
+	return slices.Contains(cfg.Exempt.Users, req.User) || slices.Contains(cfg.Exempt.Services, req.Service)
 }
 
 // person reports whether the session's user is named in s, by name, by another name of the same user id, or by a group.
@@ -194,6 +200,9 @@ func (b *builder) create(t target) (MakeDirectory, error) {
 // nobody in, without a word.
 func (b *builder) warnings() []config.Warning {
 	out := slices.Clone(b.cfg.Warnings)
+	if exemptByName(b.cfg, b.req) {
+		return out // nothing was looked up
+	}
 	out = append(out, b.unknown(b.cfg.Exempt, b.exemptPos())...)
 	for _, d := range b.cfg.Directories {
 		out = append(out, b.unknown(d.Only, d.Pos)...)

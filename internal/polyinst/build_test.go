@@ -61,7 +61,7 @@ func TestBuildIsPure(t *testing.T) {
 }
 
 // A home is a path of the name service's. One that isn't a path must not lead to a directory of that name in /.
-func TestBugBuildWithoutAHome(t *testing.T) {
+func TestBuildWithoutAHome(t *testing.T) {
 	cfg := parseConfig(t, "namespace.conf", "$HOME/.cache x tmpfs:create\n")
 	req := aliceRequest()
 	req.Home = ""
@@ -71,7 +71,7 @@ func TestBugBuildWithoutAHome(t *testing.T) {
 }
 
 // Name services hold any string; a log or a terminal that shows a plan must not be made to lie.
-func TestBugPlanQuotesHostileNames(t *testing.T) {
+func TestPlanQuotesHostileNames(t *testing.T) {
 	cfg := parseConfig(t, "namespace.conf", "/tmp /i/ user\n")
 	req := aliceRequest()
 	req.User = "a\n  9. cover all of it\x1b[2J\xff"
@@ -121,7 +121,7 @@ func askedFor(t *testing.T, file, text, req string) string {
 }
 
 // "Each once" holds for names that don't exist too; those are the slow ones with a directory server.
-func TestBugGatherAsksOnceForUnknownNames(t *testing.T) {
+func TestGatherAsksOnceForUnknownNames(t *testing.T) {
 	got := askedFor(t, "namespace.conf", "/a x tmpfs gone,root\n/b x tmpfs gone,root\n/c x tmpfs ~gone", "alice")
 	if got != "gone root" {
 		t.Errorf("asked for %q", got)
@@ -133,7 +133,7 @@ func TestBugGatherAsksOnceForUnknownNames(t *testing.T) {
 }
 
 // root must be able to log in while the directory server is down: exempting root by name is how that is written.
-func TestBugGatherAsksNothingForTheExempt(t *testing.T) {
+func TestGatherAsksNothingForTheExempt(t *testing.T) {
 	const text = "version: 1\nexempt: {users: [root], services: [cron]}\ndirectories:\n" +
 		"  - {path: /a, method: tmpfs, only: {groups: [team]}, create: {owner: daemon}}\n"
 	for _, req := range []string{"user=root uid=0 home=/root", "service=cron"} {

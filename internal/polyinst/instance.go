@@ -38,6 +38,9 @@ func Expand(text string, req Request) string {
 // expandPath expands a path and checks what came out: a home or user name that leads elsewhere must not choose where
 // root mounts.
 func expandPath(text string, req Request) (string, error) {
+	if err := checkHome(text, req); err != nil {
+		return "", err
+	}
 	path := Expand(text, req)
 	if strings.HasPrefix(path, "/") {
 		path = "/" + strings.Join(strings.FieldsFunc(path, func(c rune) bool { return c == '/' }), "/")
@@ -51,6 +54,14 @@ func expandPath(text string, req Request) (string, error) {
 		return "", fmt.Errorf("%s is longer than a path can be for user %s", text, req.User)
 	}
 	return path, checkComponents(path, text, req)
+}
+
+// checkHome refuses to expand a home that isn't a path: "$HOME/.cache" of an empty one would be a directory in /.
+func checkHome(text string, req Request) error {
+	if strings.Contains(text, "$HOME") && !strings.HasPrefix(req.Home, "/") {
+		return fmt.Errorf("%s: the home of user %s is %q: not an absolute path", text, req.User, req.Home)
+	}
+	return nil
 }
 
 func checkComponents(path, text string, req Request) error {
@@ -75,6 +86,9 @@ func checkUserName(name string) error {
 
 // instancePath returns the instance parent and the name in it.
 func instancePath(d config.Directory, req Request) (parent, name string, err error) {
+	if err := checkHome(d.InstancePrefix, req); err != nil {
+		return "", "", err
+	}
 	full := Expand(d.InstancePrefix, req) + InstanceName(d.Method, req.User, req.Options.GenHash)
 	if !strings.HasPrefix(full, "/") {
 		return "", "", fmt.Errorf("%s is %q for user %s: not an absolute path", d.InstancePrefix, full, req.User)

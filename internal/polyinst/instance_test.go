@@ -128,6 +128,7 @@ func TestMakeDirectory(t *testing.T) {
 type keyed struct {
 	sync.Mutex
 	locks map[uint32]*sync.RWMutex
+	uses  map[string]uint64
 }
 
 func (k *keyed) of(uid uint32) *sync.RWMutex {
@@ -164,6 +165,25 @@ func (l *locker) BecomeMaker(uid uint32) error {
 		l.made[uid] = true
 	}
 	return nil
+}
+
+func (l *locker) Use(path string, f func() error) (uint64, error) {
+	l.Lock()
+	defer l.Unlock()
+	if l.uses == nil {
+		l.uses = map[string]uint64{}
+	}
+	l.uses[path]++
+	return l.uses[path], f()
+}
+
+func (l *locker) Undo(path string, uses uint64, f func() error) error {
+	l.Lock()
+	defer l.Unlock()
+	if l.uses[path] != uses {
+		return nil
+	}
+	return f()
 }
 
 func (l *locker) end() {
@@ -460,7 +480,7 @@ func workingDirectory(t *testing.T, a *Applied, host, cwd string) string {
 }
 
 // A directory that is covered before the one it lies in is hidden with it.
-func TestBugWorkingDirectoryInAHiddenDirectory(t *testing.T) {
+func TestWorkingDirectoryInAHiddenDirectory(t *testing.T) {
 	host := newHost(t, "dir a", "dir a/b")
 	r := newRun(t, host, "/a/b x tmpfs\n/a x tmpfs\n")
 	r.then = func(a *Applied) {

@@ -3,6 +3,7 @@ package polyinst
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"gons/internal/config"
 )
@@ -24,11 +25,21 @@ type Plan struct {
 // String returns the plan as lines, the steps numbered.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "user %s, service %s: %s\n", p.User, p.Service, p.Reason)
+	fmt.Fprintf(&b, "%s\n", printable(fmt.Sprintf("user %s, service %s: %s", p.User, p.Service, p.Reason)))
 	for i, s := range p.Steps {
-		fmt.Fprintf(&b, "%3d. %s\n", i+1, s)
+		fmt.Fprintf(&b, "%3d. %s\n", i+1, printable(s.String()))
 	}
 	return b.String()
+}
+
+// printable keeps a user's name or home from forging a line.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // Step is one thing that is done to open a session. Its String says it in words and ends with the line of the

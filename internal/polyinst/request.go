@@ -55,7 +55,10 @@ type NameService interface {
 // Gather looks up the names that a Plan for req can depend on, each once, and no others: with a directory server every
 // look-up is a query in the way of a login. A list that names the session's user literally is decided without one.
 func Gather(cfg *config.Config, req Request, names NameService) (Facts, error) {
-	g := gatherer{names, req, Facts{map[string]Account{}, map[string]Group{}}}
+	g := gatherer{names, req, Facts{map[string]Account{}, map[string]Group{}}, map[string]bool{}}
+	if exemptByName(cfg, req) {
+		return g.facts, nil
+	}
 	err := g.selector(cfg.Exempt)
 	for i := range cfg.Directories {
 		d := &cfg.Directories[i]
@@ -75,6 +78,7 @@ type gatherer struct {
 	names NameService
 	req   Request
 	facts Facts
+	asked map[string]bool // "user:NAME" and "group:NAME", found or not
 }
 
 func (g *gatherer) selector(s config.Selector) error {
@@ -109,9 +113,10 @@ func (g *gatherer) create(c config.Create) error {
 }
 
 func (g *gatherer) user(name string) error {
-	if _, known := g.facts.Users[name]; known {
+	if g.asked["user:"+name] {
 		return nil
 	}
+	g.asked["user:"+name] = true
 	a, ok, err := g.names.LookupUser(name)
 	if ok {
 		g.facts.Users[name] = a
@@ -120,9 +125,10 @@ func (g *gatherer) user(name string) error {
 }
 
 func (g *gatherer) group(name string) error {
-	if _, known := g.facts.Groups[name]; known {
+	if g.asked["group:"+name] {
 		return nil
 	}
+	g.asked["group:"+name] = true
 	a, ok, err := g.names.LookupGroup(name)
 	if ok {
 		g.facts.Groups[name] = a

@@ -1,8 +1,10 @@
 package safepath
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"gons/internal/linux"
@@ -106,7 +108,11 @@ func (f Files) follow(dir *Dir, link *linux.Handle, st linux.Stat, path string, 
 		target = strings.TrimSuffix(dir.Resolved, "/") + "/" + target
 	}
 	if clean, ok := lexicalClean(target); ok {
-		return f.open(clean, links+1)
+		h, err := f.open(clean, links+1)
+		if errors.Is(err, fs.ErrNotExist) { // the link is there: that is broken and not missing, and nothing to fall back from
+			err = fmt.Errorf("cannot read %s: it is a symbolic link to %s, which is missing", path, clean)
+		}
+		return h, err
 	}
 	return nil, fmt.Errorf("cannot read %s: its target %s leads above /", path, target)
 }
@@ -146,7 +152,10 @@ func (f Files) List(path string) ([]string, error) {
 		return nil, fmt.Errorf("cannot list %s: %w", path, err)
 	}
 	defer h.Close()
-	names, err := h.Names(limit)
+	names, err := h.Names(limit + 1)
+	if err == nil && len(names) > limit {
+		err = fmt.Errorf("it has more than %d entries", limit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot list %s: %w", path, err)
 	}

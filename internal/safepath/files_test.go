@@ -90,7 +90,7 @@ func TestReadMissing(t *testing.T) {
 
 // A configuration that is a dangling link is broken and not missing: Load would go on to namespace.conf, which
 // distributions ship with no directory in it, and open every session in the open.
-func TestBugReadOfADanglingLinkIsNotMissing(t *testing.T) {
+func TestReadOfADanglingLinkIsNotMissing(t *testing.T) {
 	f := Files{Root: rootAt(t, newBase(t, "dir e", "link e/f /mnt/config/gons.yaml")), Strict: true}
 	if _, err := f.Read("/e/f", 100); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want an error that is not fs.ErrNotExist", err)
@@ -162,7 +162,7 @@ func list(f Files, path string) string {
 }
 
 // A drop-in that is not listed is a directory that is not private.
-func TestBugListNeverTruncates(t *testing.T) {
+func TestListNeverTruncates(t *testing.T) {
 	base := newBase(t, "dir d")
 	const many = 12000
 	for i := range many {

@@ -33,8 +33,11 @@ func RemoveTree(parent *linux.Handle, name string, is func(linux.Stat) bool, mor
 	if err != nil {
 		return fmt.Errorf("cannot remove %s/%s: %w", parent.Path(), name, err)
 	}
-	for r.again = true; r.again && r.err == nil; { // once more when directories were moved up behind the reading
+	for r.again = true; r.again && r.err != ErrUnfinished; { // once more when directories were moved up behind the reading
 		r.again = false
+		if err := top.Rewind(); err != nil {
+			return fmt.Errorf("cannot remove %s/%s: %w", parent.Path(), name, err)
+		}
 		r.empty(top, 0)
 	}
 	if r.err != nil {
@@ -78,6 +81,9 @@ func (r *remover) stopped() bool {
 func (r *remover) empty(dir *linux.Handle, depth int) {
 	for {
 		names, err := dir.Names(removeBatch)
+		if linux.Is(err, linux.ENOENT) {
+			return // its owner has removed dir itself
+		}
 		if err != nil {
 			r.fail(dir, "", err)
 			return

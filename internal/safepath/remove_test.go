@@ -270,7 +270,7 @@ func TestRemoveTreeIsResumed(t *testing.T) {
 
 // The removal of a directory that its owner removes at the same time is no failure, and above all not fs.ErrNotExist:
 // that says that the tree itself is gone, and package session drops its record then.
-func TestBugRemoveTreeToleratesVanishingDirectories(t *testing.T) {
+func TestRemoveTreeToleratesVanishingDirectories(t *testing.T) {
 	base := newBase(t, "dir d", "dir d/sub", "file d/sub/a", "file d/sub/b", "file d/sub/c")
 	calls := 0
 	err := remove(t, base, "d", func() bool {
@@ -286,7 +286,7 @@ func TestBugRemoveTreeToleratesVanishingDirectories(t *testing.T) {
 }
 
 // All that can go goes, also from below a directory that can't, and also from very deep.
-func TestBugRemoveTreeEmptiesWhatWasMovedUp(t *testing.T) {
+func TestRemoveTreeEmptiesWhatWasMovedUp(t *testing.T) {
 	base := newBase(t, "dir d", "dir d/d", "dir d/d/mount")
 	makeDeep(t, base+"/d/d", 3*removeDepth)
 	must(t, unix.Mount("test", base+"/d/d/mount", "tmpfs", 0, ""))

@@ -26,6 +26,8 @@ const (
 	maxRecordSize = 1 << 20
 )
 
+var errTooLarge = fmt.Errorf("it is larger than %d bytes", maxRecordSize)
+
 // Store is the directory of session records.
 type Store struct {
 	root      *safepath.Root
@@ -125,8 +127,11 @@ func (s *Store) Put(r Record) error {
 	}
 	r.Version = recordVersion
 	data, err := json.Marshal(r)
+	if err == nil && len(data) > maxRecordSize {
+		err = errTooLarge
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot write the session record %s/%s: %w", s.sessions.Path(), r.ID, err)
 	}
 	draft := r.ID + draftSuffix
 	if err := s.write(draft, data); err != nil {
@@ -165,7 +170,10 @@ func (s *Store) Get(id string) (Record, error) {
 		return Record{}, fmt.Errorf("cannot open the session record %s/%s: %w", s.sessions.Path(), id, err)
 	}
 	defer h.Close()
-	data, err := io.ReadAll(io.LimitReader(h, maxRecordSize))
+	data, err := io.ReadAll(io.LimitReader(h, maxRecordSize+1))
+	if err == nil && len(data) > maxRecordSize {
+		err = errTooLarge
+	}
 	if err == nil {
 		var r Record
 		if r, err = decode(data, id); err == nil {
@@ -280,7 +288,7 @@ func (l *locker) BecomeMaker(uid uint32) error {
 
 // Use implements polyinst.Locker.
 func (l *locker) Use(path string, f func() error) (uses uint64, err error) {
-	at := lockByte("path:" + path)
+	at := pathByte(path)
 	err = l.alone(at, func() error {
 		if err := f(); err != nil {
 			return err
@@ -296,7 +304,7 @@ func (l *locker) Use(path string, f func() error) (uses uint64, err error) {
 
 // Undo implements polyinst.Locker.
 func (l *locker) Undo(path string, uses uint64, f func() error) error {
-	at := lockByte("path:" + path)
+	at := pathByte(path)
 	return l.alone(at, func() error {
 		now, err := l.file.ReadCounter(counterAt(at))
 		if err != nil || now != uses {
@@ -306,8 +314,11 @@ func (l *locker) Undo(path string, uses uint64, f func() error) error {
 	})
 }
 
+// pathByte is where the lock of a path is, beyond those of users and records. Paths that share one share the counter, too.
+func pathByte(path string) int64 { return 1<<41 + lockByte(path)%(1<<20) }
+
 // counterAt is where in the lock file, which has holes everywhere else, the counter of a path is: one of a million, so
-// that it stays small. Paths that share one merely keep what could have been undone.
+// that the file stays small. Paths that share one merely keep what could have been undone.
 func counterAt(lock int64) int64 { return lock % (1 << 20) * 8 }
 
 func (l *locker) alone(at int64, f func() error) error {

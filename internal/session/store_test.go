@@ -217,7 +217,7 @@ func TestRecordsAreFiles(t *testing.T) {
 
 // A record that Get refuses would keep what it describes on disk for ever. What is beyond the limit is refused both
 // ways, and never cut off.
-func TestBugRecordSize(t *testing.T) {
+func TestRecordSize(t *testing.T) {
 	host := newHost(t)
 	s := openStore(t, host)
 	r := newRecord(1)
@@ -323,6 +323,28 @@ func TestModes(t *testing.T) {
 		if st.Mode&0o7777 != want || st.Uid != 0 {
 			t.Errorf("%s has mode %04o of %d, want %04o", path, st.Mode&0o7777, st.Uid, want)
 		}
+	}
+}
+
+// What a path names is undone by who made it as long as nobody has used it since.
+func TestLockerCountsUses(t *testing.T) {
+	host := newHost(t)
+	maker, other := openStore(t, host).Locker(), openStore(t, host).Locker()
+	for _, c := range []struct{ path, used string }{{"/d", ""}, {"/d", "/e"}, {"/d", "/d"}} {
+		uses, err := maker.Use(c.path, func() error { return nil })
+		must(t, err)
+		if c.used != "" {
+			_, err = other.Use(c.used, func() error { return nil })
+			must(t, err)
+		}
+		undone := false
+		must(t, maker.Undo(c.path, uses, func() error { undone = true; return nil }))
+		if undone != (c.used != c.path) {
+			t.Errorf("made %s, used %q: undone %t", c.path, c.used, undone)
+		}
+	}
+	if _, err := maker.Use("/f", func() error { return fs.ErrClosed }); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("the error of what was done is lost: %v", err)
 	}
 }
 

@@ -196,7 +196,7 @@ func TestEndKeepsTheRecord(t *testing.T) {
 }
 
 // The owner of a tree who removes a part of it just then must not make the record go before the tree.
-func TestBugEndOutlivesAVanishingDirectory(t *testing.T) {
+func TestEndOutlivesAVanishingDirectory(t *testing.T) {
 	host := newHost(t)
 	s := openStore(t, host)
 	left := leave(t, host, "/i", "tree", true)
