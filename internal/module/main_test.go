@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,11 +15,8 @@ import (
 
 	"gons/internal/linux"
 	"gons/internal/wire"
+	"gons/tests/testkit"
 )
-
-// The main thread stays with the main goroutine, so that no test's thread, which ends in another namespace, is the one
-// that /proc/self shows.
-func init() { runtime.LockOSThread() }
 
 // workerVar makes the test binary a worker whose gate is descriptor 3.
 const workerVar = "GONS_TEST_WORKER"
@@ -28,42 +24,14 @@ const workerVar = "GONS_TEST_WORKER"
 // TestMain runs the tests, as root, in a mount namespace of their own with empty directories at /mnt, /run and
 // /etc/security.
 func TestMain(m *testing.M) {
-	const inside = "GONS_TEST_INSIDE"
 	if os.Getenv(workerVar) != "" {
 		Serve(linux.NewHandle(3, "the gate"), 0o022)
 		os.Exit(0)
 	}
-	if os.Getenv(inside) == "" {
-		cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-		cmd.Env = append(os.Environ(), inside+"=1")
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-		exitOn(cmd.Start())
-		cmd.Wait()
-		os.Exit(cmd.ProcessState.ExitCode())
-	}
-	exitOn(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	for _, dir := range []string{"/mnt", "/run", "/etc/security"} {
-		exitOn(unix.Mount("test", dir, "tmpfs", 0, "mode=0755"))
-	}
-	unix.Umask(0o077) // as the worker's
-	exitOn(os.MkdirAll("/run/gons/sessions", 0o700))
-	os.Exit(m.Run())
+	testkit.Main(m, 0o077, "/mnt", "/run", "/etc/security") // with the worker's umask
 }
 
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "these tests need root and a mount namespace:", err)
-		os.Exit(1)
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must
 
 // host plays the gate and the process that it is in: one thread, which can enter a namespace.
 type host struct {
@@ -231,6 +199,9 @@ func (h *host) check(t testing.TB, what string, code Code, log ...string) {
 func records(t testing.TB) []string {
 	t.Helper()
 	entries, err := os.ReadDir("/run/gons/sessions")
+	if os.IsNotExist(err) { // before the first session
+		err = nil
+	}
 	if os.IsNotExist(err) {
 		return nil
 	}

@@ -19,6 +19,7 @@ const nothing = "version: 1\n"
 
 // What is wrong with a request is one line and an error, and the session isn't opened.
 func TestBadRequests(t *testing.T) {
+	must(t, os.MkdirAll("/run/gons/sessions", 0o700))
 	conf := configFile(t, "gons.yaml", nothing)
 	for _, c := range []struct {
 		request wire.Message

@@ -3,10 +3,8 @@ package polyinst
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,11 +13,8 @@ import (
 
 	"gons/internal/linux"
 	"gons/internal/safepath"
+	"gons/tests/testkit"
 )
-
-// The main thread stays with the main goroutine, so that no test's thread, which ends in another namespace, is the one
-// that /proc/self shows.
-func init() { runtime.LockOSThread() }
 
 // alice is the user id of the session's user, who is also the attacker; bob is somebody else.
 const (
@@ -27,30 +22,19 @@ const (
 	bob   = 2002
 )
 
-// TestMain runs the tests, as root, in a mount namespace of their own, which plays the host's, with a tmpfs at /mnt.
-func TestMain(m *testing.M) {
-	const inside = "GONS_TEST_INSIDE"
-	if os.Getenv(inside) == "" {
-		cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-		cmd.Env = append(os.Environ(), inside+"=1")
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-		exitOn(cmd.Start())
-		cmd.Wait()
-		os.Exit(cmd.ProcessState.ExitCode())
-	}
-	exitOn(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	exitOn(unix.Mount("test", "/mnt", "tmpfs", 0, "mode=0755"))
-	unix.Umask(0o077) // as the worker's
-	os.Exit(m.Run())
-}
+// TestMain runs the tests, as root, in a mount namespace of their own, which plays the host's, with a tmpfs at /mnt, and
+// with the worker's umask.
+func TestMain(m *testing.M) { testkit.Main(m, 0o077, "/mnt") }
 
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "these tests need root and a mount namespace:", err)
-		os.Exit(1)
-	}
-}
+// The test kit's words, which every test here uses.
+var (
+	must   = testkit.Must
+	tree   = testkit.Tree
+	lines  = testkit.Lines
+	number = testkit.Number
+)
+
+func attack(t testing.TB, step func()) (stop func()) { return testkit.Attack(t, alice, step) }
 
 // newHost mounts a tmpfs that plays a host's root and makes files in it.
 func newHost(t testing.TB, lines ...string) string {
@@ -61,77 +45,6 @@ func newHost(t testing.TB, lines ...string) string {
 	t.Cleanup(func() { unix.Unmount(host, unix.MNT_DETACH) })
 	tree(t, host, lines...)
 	return host
-}
-
-// tree makes files below base, one a line, with what is left out being root's and 0755: "dir a 2001:2001 0700",
-// "file a/f 0:0 0644", "link a/l /target 2001:2001", "fifo p", "tmpfs a nosuid,noexec".
-func tree(t testing.TB, base string, lines ...string) {
-	t.Helper()
-	for _, line := range lines {
-		f := strings.Fields(line)
-		path, kind, more := filepath.Join(base, f[1]), f[0], f[2:]
-		extra := ""
-		if kind == "link" || kind == "tmpfs" {
-			extra, more = more[0], more[1:]
-		}
-		must(t, makeFile(kind, path, extra))
-		if kind == "tmpfs" {
-			t.Cleanup(func() { unix.Unmount(path, unix.MNT_DETACH) })
-		}
-		own(t, path, append(more, []string{"0:0", "0755"}[len(more):]...), kind != "link")
-	}
-}
-
-func makeFile(kind, path, extra string) error {
-	switch kind {
-	case "dir":
-		return os.Mkdir(path, 0o755)
-	case "file":
-		return os.WriteFile(path, nil, 0o644)
-	case "link":
-		return os.Symlink(extra, path)
-	case "fifo":
-		return unix.Mkfifo(path, 0o644)
-	case "tmpfs":
-		return unix.Mount("test", path, "tmpfs", mountFlags(extra), "")
-	}
-	return fmt.Errorf("no such kind of file: %s", kind)
-}
-
-func mountFlags(text string) (flags uintptr) {
-	for word, bit := range map[string]uintptr{"nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC} {
-		if strings.Contains(text, word) {
-			flags |= bit
-		}
-	}
-	return flags
-}
-
-func own(t testing.TB, path string, ownerAndMode []string, hasMode bool) {
-	t.Helper()
-	uid, gid, _ := strings.Cut(ownerAndMode[0], ":")
-	must(t, os.Lchown(path, number(t, uid, 10), number(t, gid, 10)))
-	if hasMode {
-		must(t, unix.Chmod(path, uint32(number(t, ownerAndMode[1], 8))))
-	}
-}
-
-func number(t testing.TB, text string, base int) int {
-	t.Helper()
-	n, err := strconv.ParseInt(text, base, 32)
-	must(t, err)
-	return int(n)
-}
-
-// lines splits a table's one-line tree.
-func lines(text string) []string {
-	var out []string
-	for _, line := range strings.Split(text, ";") {
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
-	}
-	return out
 }
 
 // snapshot describes all below a host but mounts: "/path mode uid:gid".
@@ -195,40 +108,6 @@ func descriptors(t testing.TB) int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	must(t, err)
 	return len(entries)
-}
-
-// attack runs step as alice again and again until the returned function is called.
-func attack(t testing.TB, step func()) (stop func()) {
-	t.Helper()
-	quit, ready, done := make(chan struct{}), make(chan error), make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		ready <- becomeAlice()
-		for {
-			select {
-			case <-quit:
-				return
-			default:
-				step()
-			}
-		}
-	}()
-	must(t, <-ready)
-	return func() {
-		close(quit)
-		<-done
-	}
-}
-
-// becomeAlice changes the calling thread only, as no function of package syscall does.
-func becomeAlice() error {
-	for _, call := range [][4]uintptr{{unix.SYS_SETGROUPS}, {unix.SYS_SETRESGID, alice, alice, alice}, {unix.SYS_SETRESUID, alice, alice, alice}} {
-		if _, _, errno := unix.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
-			return errno
-		}
-	}
-	return nil
 }
 
 // exchange swaps two names at once.

@@ -173,10 +173,3 @@ func checkPlans(t *testing.T, file string) {
 		t.Errorf("got\n%s\nwant\n%s", got, data)
 	}
 }
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

@@ -16,14 +16,10 @@ import (
 
 	"gons/internal/linux"
 	"gons/internal/safepath"
+	"gons/tests/testkit"
 )
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must
 
 // newHost is an empty directory that plays a host's root.
 func newHost(t testing.TB) string {
