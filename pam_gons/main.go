@@ -5,7 +5,7 @@
 // package module.
 package main
 
-// #cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2
+// #cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2
 // #cgo LDFLAGS: -lpam -Wl,-z,relro -Wl,-z,now
 import "C"
 

@@ -146,10 +146,30 @@ func names(t testing.TB, dir string) []string {
 	return out
 }
 
+// exists reports whether there is anything at path.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
 // gone reports whether a process has ended; in the sandbox nobody waits for orphans.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")
+}
+
+// childrenOf are the processes that a process has started and not waited for, the first one first.
+func childrenOf(t testing.TB, parent int) (out []int) {
+	t.Helper()
+	for _, name := range names(t, "/proc") {
+		stat, _ := os.ReadFile("/proc/" + name + "/stat")
+		_, after, found := strings.Cut(string(stat), ") ")
+		if found && strings.Fields(after)[1] == strconv.Itoa(parent) {
+			out = append(out, number(t, name))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // eventually fails the test unless ok comes true before the deadline.
@@ -407,6 +427,12 @@ func newPamhost(t testing.TB, user string, args ...string) *pamhost {
 	return p
 }
 
+// of makes the run use another PAM service.
+func (p *pamhost) of(name string) *pamhost {
+	p.cmd.Args[len(p.cmd.Args)-2] = name
+	return p
+}
+
 func (p *pamhost) start() {
 	p.t.Helper()
 	if err := p.cmd.Start(); err != nil {
@@ -465,7 +491,7 @@ func (r report) opened(t testing.TB) report {
 }
 
 // What a host has that a module may not change, an open session's namespace apart.
-var hostState = []string{"threads", "signals", "mask", "altstack", "environ", "files", "root", "umask", "children"}
+var hostState = []string{"threads", "signals", "mask", "pending", "altstack", "environ", "files", "root", "umask", "children"}
 
 // unchanged fails the test unless the host looked the same at two times.
 func (r report) unchanged(t testing.TB, from, to string, more ...string) {

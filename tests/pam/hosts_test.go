@@ -298,18 +298,3 @@ func TestIgnoreInstanceParentMode(t *testing.T) {
 		t.Errorf("tmp is covered by %s", got)
 	}
 }
-
-// A host that takes any child's end for that of its own must not hear of the worker's, but still of its own children's.
-func TestTheHostHearsOfItsOwnChildrenOnly(t *testing.T) {
-	oneOfEach(t)
-	r := host(t, "--sigchld", "handler").opened(t)
-	if r.get("after.heard") != "0" {
-		t.Errorf("the host heard SIGCHLD %s times", r.get("after.heard"))
-	}
-	stuck(t, "timeout=1")
-	defer holdInstances(t, 2001)()
-	r = host(t, "--sigchld", "handler", "--child") // which ends while the worker runs
-	if number(t, r.get("after.heard")) == 0 {
-		t.Error("the host never hears that its child has ended")
-	}
-}

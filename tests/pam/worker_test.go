@@ -1,9 +1,7 @@
 package pam_test
 
 import (
-	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -34,12 +32,8 @@ func holdInstances(t testing.TB, uid int) (release func()) {
 func workerOf(t testing.TB, host int, instances string) (pid int) {
 	t.Helper()
 	eventually(t, "the worker is in the middle", func() bool {
-		for _, name := range names(t, "/proc") {
-			stat, _ := os.ReadFile("/proc/" + name + "/stat")
-			_, after, found := strings.Cut(string(stat), ") ")
-			if found && len(strings.Fields(after)) > 1 && strings.Fields(after)[1] == fmt.Sprint(host) {
-				pid = number(t, name)
-			}
+		if children := childrenOf(t, host); len(children) > 0 {
+			pid = children[len(children)-1]
 		}
 		return pid != 0 && len(names(t, instances)) == 1
 	})

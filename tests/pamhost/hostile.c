@@ -96,7 +96,8 @@ static const struct {
   unsigned number;
 } calls[] = {{"open_tree", 428}, {"move_mount", 429},    {"fsopen", 430},  {"fsconfig", 431},      {"fsmount", 432},
              {"pidfd_open", 434}, {"close_range", 436}, {"openat2", 437},
-             {"mount_setattr", 442}, {"pidfd_send_signal", 424}};
+             {"mount_setattr", 442}, {"pidfd_send_signal", 424},
+             {"setns", SYS_setns}, {"chroot", SYS_chroot}};
 
 static unsigned call_number(const char *name) {
   for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++)
@@ -104,7 +105,7 @@ static unsigned call_number(const char *name) {
   die(name);
 }
 
-/* The numbers are the same on every architecture, so the filter needn't look at that. */
+/* Every call here is made by its native number, so the filter needn't look at the architecture. */
 static void filter_calls(const char *const *names) {
   struct sock_filter code[2 * LIST_MAX + 2] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
   unsigned short n = 1;
@@ -156,13 +157,30 @@ static void first_thread(void) {
   if (pthread_create(&t, NULL, nothing, NULL) == 0) pthread_join(t, NULL);
 }
 
-/* A child of the host's own, which ends while a session is being opened. */
-static void start_child(void) {
+/* A child of the host's own, which ends before or while a session is being opened. Nobody waits for it. */
+static void start_child(int ms) {
+  siginfo_t info;
   pid_t pid = fork();
   if (pid < 0) die("fork");
-  if (pid > 0) return;
-  usleep(100 * 1000);
-  _exit(0);
+  if (pid == 0) {
+    usleep((useconds_t)ms * 1000);
+    _exit(0);
+  }
+  while (ms == 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) continue;
+}
+
+/* ---- PAM data ---- */
+
+typedef void (*cleanup_fn)(pam_handle_t *, void *, int);
+static int no_data;
+
+/* Stands in front of libpam's for the modules. */
+int pam_set_data(pam_handle_t *pamh, const char *name, void *data, cleanup_fn cleanup) {
+  int (*next)(pam_handle_t *, const char *, void *, cleanup_fn);
+  if (no_data) return PAM_BUF_ERR;
+  *(void **)&next = dlsym(RTLD_NEXT, "pam_set_data");
+  if (!next) die("pam_set_data");
+  return next(pamh, name, data, cleanup);
 }
 
 /* ---- order ---- */
@@ -182,6 +200,7 @@ void hostile_before_open(const struct options *o) {
   if (o->ruid >= 0 && setresuid((uid_t)o->ruid, 0, 0) < 0) die("setresuid");
   for (const char *const *l = o->rlimits; *l; l++) set_limit(*l, 0);
   for (const char *const *l = o->hard_limits; *l; l++) set_limit(*l, 1);
-  if (o->child) start_child();
+  if (o->child >= 0) start_child(o->child);
+  no_data = o->no_data;
   if (o->enosys[0]) filter_calls(o->enosys);
 }

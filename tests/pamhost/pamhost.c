@@ -12,7 +12,8 @@
  *   --rounds N         open and close N times; --round-fork: each time in a forked child
  *   --chroot DIR --cwd DIR --close-std --handlers --sigchld ignore|reap|handler --ruid N
  *   --rlimit NAME=N --hard-limit NAME=N --enosys CALL
- *   --child            with a child of its own, which ends after 100 ms
+ *   --child MS         with a child of its own, which ends after MS milliseconds; 0: has ended already
+ *   --no-data          pam_set_data fails, as without memory
  *   --silent           PAM_SILENT
  *   --run COMMAND      run a shell command in the session, as the user
  *   --hold             after opening, print "held=1" and wait for the end of standard input
@@ -40,7 +41,7 @@
 
 FILE *report;
 static int input; /* a copy of standard input */
-static struct options o = {.ruid = -1, .rounds = 1};
+static struct options o = {.ruid = -1, .rounds = 1, .child = -1};
 
 void die(const char *what) {
   int saved = errno;
@@ -275,7 +276,8 @@ static const struct flag {
     {"round-fork", &o.round_fork, 0, NULL}, {"chroot", NULL, 1, &o.chroot},         {"cwd", NULL, 1, &o.cwd},
     {"close-std", &o.close_std, 0, NULL},   {"handlers", &o.handlers, 0, NULL},     {"sigchld", NULL, 1, &o.sigchld},
     {"silent", &o.silent, 0, NULL},         {"run", NULL, 1, &o.run},               {"hold", &o.hold, 0, NULL},
-    {"measure", &o.measure, 0, NULL},       {"child", &o.child, 0, NULL},           {"stack", &o.stack, 1, NULL},
+    {"measure", &o.measure, 0, NULL},       {"child", &o.child, 1, NULL},           {"stack", &o.stack, 1, NULL},
+    {"no-data", &o.no_data, 0, NULL},
 };
 
 static void apply_flag(const struct flag *f, const char *value) {

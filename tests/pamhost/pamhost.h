@@ -13,7 +13,8 @@ struct options {
   /* where and how the process is before it opens: hostile.c */
   const char *chroot, *cwd, *sigchld;
   const char *rlimits[LIST_MAX], *hard_limits[LIST_MAX], *enosys[LIST_MAX];
-  int handlers, close_std, busy, child;
+  int handlers, close_std, busy, no_data;
+  int child; /* -1: none */
   long ruid; /* -1: as it is */
   /* in which process or thread it opens, closes and ends: pamhost.c */
   int fork_open, fork_close, fork_end, drop, thread, parallel, round_fork, hold, silent, measure, no_close;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -79,10 +80,12 @@ static void signals(const char *when) {
   }
   uint64_t mask = 0;
   syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &mask, sizeof mask);
+  sigset_t pending;
   stack_t alt;
+  sigpending(&pending);
   sigaltstack(NULL, &alt);
-  fprintf(report, "\n%s.mask=%lx\n%s.altstack=%p:%x:%zu\n", when, (long)mask, when, alt.ss_sp, (unsigned)alt.ss_flags,
-          alt.ss_size);
+  fprintf(report, "\n%s.mask=%lx\n%s.pending=%d\n%s.altstack=%p:%x:%zu\n", when, (long)mask, when,
+          sigismember(&pending, SIGCHLD), when, alt.ss_sp, (unsigned)alt.ss_flags, alt.ss_size);
 }
 
 /* The environment as a hash (FNV-1a) and a count: values may hold newlines. */
@@ -140,11 +143,19 @@ long state_rollup(const char *field) {
   return kb;
 }
 
+/* The most that a child has had in memory at once, of those that were waited for. */
+static void children_memory(const char *when) {
+  struct rusage usage;
+  getrusage(RUSAGE_CHILDREN, &usage);
+  fprintf(report, "%s.children_kb=%ld\n", when, usage.ru_maxrss);
+}
+
 static void place(const char *when) {
   struct stat root, cwd;
   char *name = getcwd(NULL, 0);
   link_line(when, "namespace", "thread-self/ns/mnt");
-  if (stat("/", &root) < 0 || stat(".", &cwd) < 0) die("stat");
+  if (stat("/", &root) < 0) die("stat");
+  if (fstatat(AT_FDCWD, "", &cwd, AT_EMPTY_PATH) < 0) die("stat"); /* "." needs search permission */
   mode_t mask = umask(0);
   umask(mask);
   fprintf(report, "%s.root=%lx:%lu\n%s.cwd=%lx:%lu\n%s.cwdname=%s\n%s.umask=%o\n", when, root.st_dev, root.st_ino, when,
@@ -181,6 +192,7 @@ void state_print(const char *when) {
   environment(when);
   files(when);
   memory(when);
+  children_memory(when);
   place(when);
   children(when);
   fflush(report);
