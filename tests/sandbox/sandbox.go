@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -286,6 +287,11 @@ var (
 )
 
 func users() error {
+	for _, path := range []string{"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"} {
+		if err := dropNames(path, Alice.Name, Bob.Name, "team"); err != nil {
+			return err
+		}
+	}
 	for _, u := range []User{Alice, Bob} {
 		lines := map[string]string{
 			"/etc/passwd": fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", u.Name, u.UID, u.UID, u.Home),
@@ -305,6 +311,24 @@ func users() error {
 		}
 	}
 	return appendLine("/etc/group", "team:x:2100:alice\n")
+}
+
+// dropNames removes the machine's own users and groups of the sandbox's names.
+func dropNames(path string, names ...string) error {
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var keep []string
+	for _, line := range strings.SplitAfter(string(data), "\n") {
+		if name, _, _ := strings.Cut(line, ":"); !slices.Contains(names, name) {
+			keep = append(keep, line)
+		}
+	}
+	return os.WriteFile(path, []byte(strings.Join(keep, "")), 0)
 }
 
 func appendLine(path, line string) error {
