@@ -106,7 +106,7 @@ static void files(const char *when) {
   int fds[1024], n = 0;
   DIR *d = proc_dir("self/fd");
   for (struct dirent *e; (e = readdir(d)) && n < 1024;)
-    if (e->d_name[0] != '.' && atoi(e->d_name) != dirfd(d)) fds[n++] = atoi(e->d_name);
+    if (e->d_name[0] != '.' && atoi(e->d_name) != dirfd(d) && atoi(e->d_name) != proc) fds[n++] = atoi(e->d_name);
   closedir(d);
   qsort(fds, (size_t)n, sizeof fds[0], by_number);
   fprintf(report, "%s.files=", when);

@@ -136,6 +136,7 @@ func enter(repo string) error {
 		func() error { return keepRepository(repo) },
 		pivot,
 		func() error { return os.Chdir(cwd) },
+		func() error { return openWay(repo) },
 		users,
 		listenLog,
 	}
@@ -273,6 +274,20 @@ func pivot() error {
 	return os.Chdir("/")
 }
 
+// openWay lets the sandbox's users get at what was built, also where the repository lies below /root.
+func openWay(repo string) error {
+	for dir := filepath.Dir(repo); dir != "/"; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err == nil {
+			err = os.Chmod(dir, info.Mode()|0o111)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // User is one of the sandbox's users.
 type User struct {
 	Name string
@@ -302,6 +317,9 @@ func users() error {
 			if err := appendLine(path, line); err != nil {
 				return err
 			}
+		}
+		if err := os.RemoveAll(u.Home); err != nil {
+			return err
 		}
 		if err := os.MkdirAll(u.Home, 0o700); err != nil {
 			return err
