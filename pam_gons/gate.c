@@ -294,7 +294,9 @@ static int remember(pam_handle_t *pamh, const char *id) {
   if (!all) return PAM_BUF_ERR;
   snprintf(all, size, "%s%s%s", old, *old ? "," : "", id);
   int rc = pam_set_data(pamh, DATA_NAME, all, free_data);
-  if (rc != PAM_SUCCESS) free(all);
+  if (rc == PAM_SUCCESS) return rc;
+  free(all);
+  pam_syslog(pamh, LOG_ERR, "cannot keep the session's id: %s", pam_strerror(pamh, rc));
   return rc;
 }
 

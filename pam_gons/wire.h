@@ -26,7 +26,8 @@ enum gons_kind {
   GONS_GROUP = 18,    /* strings: name. Answer: arg 1 and gid, "1" if the session's user is in it; 0 and -1 likewise */
   GONS_UNSHARE = 19,  /* strings: session id. Answer: arg 0, cwd, and descriptors of namespace and
                          root; else arg an errno and the call that failed */
-  GONS_DONE = 20      /* arg: PAM code; descriptor: new cwd, if any */
+  GONS_DONE = 20      /* arg: PAM code; descriptor: new cwd, if any. Answer to success: arg 0 when the host has taken the
+                         session over; else a PAM code, and the worker undoes everything */
 };
 
 struct gons_message {

@@ -2,6 +2,8 @@ package linux
 
 import (
 	"runtime"
+	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,6 +42,33 @@ func OpenMountNamespace() (*Handle, error) {
 		return err
 	})
 	return NewHandle(fd, "the mount namespace"), err
+}
+
+// NamespaceID returns the number of the mount namespace that h is a handle of, which is never used again, unlike an
+// inode number (ioctl_nsfs(2): NS_GET_MNTNS_ID, Linux 6.11).
+func (h *Handle) NamespaceID() (uint64, error) {
+	const getID = 0x8008b705 // NS_GET_MNTNS_ID, include/uapi/linux/nsfs.h
+	var id uint64
+	err := call("ioctl NS_GET_MNTNS_ID", func() error {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(h.Fd()), getID, uintptr(unsafe.Pointer(&id)))
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	})
+	runtime.KeepAlive(h)
+	return id, err
+}
+
+// OpenNamespaceOf opens the mount namespace of a process, from /proc.
+func OpenNamespaceOf(pid int) (*Handle, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/ns/mnt"
+	fd := -1
+	err := call("open", func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+		return err
+	})
+	return NewHandle(fd, path), err
 }
 
 // UnshareMounts takes the calling thread, which must be locked, into a copy of its mount namespace.

@@ -39,6 +39,11 @@ func (w *worker) open(req request) error {
 		w.gate.done(Success, nil)
 		return nil
 	}
+	runtime.LockOSThread() // and never unlocked: the thread goes to another namespace
+	if err := rehearse(); err != nil {
+		return fmt.Errorf("cannot open a session: there would be no way back for the host (that needs CAP_SYS_ADMIN and "+
+			"CAP_SYS_CHROOT): %w", err)
+	}
 	if err := linux.ProbeMountAPI(); err != nil {
 		return fmt.Errorf("cannot open a session: %w", err)
 	}
@@ -157,7 +162,7 @@ func newRecord(req request, store *session.Store) (session.Record, error) {
 	return session.Record{
 		ID: id, User: req.session.User, UID: req.session.UID, Service: req.session.Service,
 		TTY: req.tty, RHost: req.rhost, Opened: time.Now().UTC().Truncate(time.Second),
-		Leader: session.Process{PID: req.hostPID, Start: start}, PIDNamespace: proc.PIDNamespace(),
+		Leader: session.Process{PID: req.hostPID, Start: start}, Started: start, PIDNamespace: proc.PIDNamespace(),
 		HostNamespace: store.Namespace(),
 	}, err
 }
@@ -186,18 +191,12 @@ func rehearse() error {
 
 // openIn has the host enter a namespace, follows it there, and executes the plan.
 func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, record *session.Record) (*opened, error) {
-	runtime.LockOSThread() // and never unlocked: the thread goes to another namespace
-	if err := rehearse(); err != nil {
-		return nil, fmt.Errorf("cannot leave the host's namespace, for there would be no way back: %w", err)
-	}
 	ns, err := w.gate.unshare(record.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer ns.close()
-	if st, err := ns.handle.Stat(); err == nil {
-		record.Namespace = st.Ino
-	}
+	record.Namespace = session.NamespaceOf(ns.handle)
 	if err := linux.EnterMountNamespace(ns.handle, ns.root); err != nil {
 		return nil, fmt.Errorf("cannot enter the session's namespace: %w", err)
 	}

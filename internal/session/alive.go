@@ -16,8 +16,8 @@ import (
 type Processes interface {
 	// Start returns when a process was started, in clock ticks since boot. ok is false when there is no such process.
 	Start(pid int) (ticks uint64, ok bool)
-	// InNamespace returns a process in the mount namespace, when there is one.
-	InNamespace(inode uint64) (p Process, ok bool)
+	// InNamespace returns a process in the mount namespace that was started at since or later, when there is one.
+	InNamespace(ns Namespace, since uint64) (p Process, ok bool)
 	// PIDNamespace returns the inode number of the caller's pid namespace; 0 when it isn't known.
 	PIDNamespace() uint64
 }
@@ -31,10 +31,10 @@ func Alive(r Record, p Processes) (alive bool, found Process) {
 	if start, ok := p.Start(r.Leader.PID); ok && (start == r.Leader.Start || r.Leader.Start == 0) {
 		return true, r.Leader
 	}
-	if r.Namespace == 0 {
+	if r.Namespace.Inode == 0 {
 		return false, Process{}
 	}
-	other, ok := p.InNamespace(r.Namespace)
+	other, ok := p.InNamespace(r.Namespace, r.Started)
 	return ok, other
 }
 
@@ -61,8 +61,8 @@ func (Proc) Start(pid int) (uint64, bool) {
 }
 
 // InNamespace looks through all processes. One that may not be looked at (root without CAP_SYS_PTRACE) could be in the
-// namespace, so it counts as one that is, without a name.
-func (Proc) InNamespace(inode uint64) (Process, bool) {
+// namespace, so it counts as one that is, without a name, unless it is older.
+func (p Proc) InNamespace(ns Namespace, since uint64) (Process, bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return Process{}, true
@@ -74,14 +74,31 @@ func (Proc) InNamespace(inode uint64) (Process, bool) {
 			continue
 		}
 		have, err := namespaceInode(fmt.Sprintf("/proc/%d/ns/mnt", pid))
-		if err == nil && have == inode {
-			start, _ := Proc{}.Start(pid)
+		if err == nil && have == ns.Inode && isNamespace(pid, ns) {
+			start, _ := p.Start(pid)
 			return Process{pid, start}, true
 		}
-		ended := errors.Is(err, fs.ErrNotExist) || errors.Is(err, linux.ESRCH)
-		unknown = unknown || err != nil && !ended
+		if errors.Is(err, fs.ErrPermission) {
+			start, ok := p.Start(pid)
+			unknown = unknown || ok && start >= since
+		}
 	}
 	return Process{}, unknown
+}
+
+// isNamespace reports whether the namespace of a process is the one and not a later one with the same inode number.
+// Where that can't be told, it counts as the one.
+func isNamespace(pid int, ns Namespace) bool {
+	if ns.ID == 0 {
+		return true
+	}
+	h, err := linux.OpenNamespaceOf(pid)
+	if err != nil {
+		return !linux.Is(err, linux.ENOENT)
+	}
+	defer h.Close()
+	id, err := h.NamespaceID()
+	return err != nil || id == ns.ID
 }
 
 // PIDNamespace reads /proc/self/ns/pid.

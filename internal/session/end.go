@@ -33,7 +33,7 @@ func (s *Store) End(id string, more func() bool) error {
 	}
 	defer s.lock.UnlockRange(at)
 	var failed []error
-	for _, l := range r.Leftovers {
+	for _, l := range slices.Backward(r.Leftovers) { // what was made later may lie in what was made before
 		failed = append(failed, s.removeLeftover(l, r.HostNamespace, more))
 	}
 	if err := errors.Join(failed...); err != nil {

@@ -32,8 +32,10 @@ type Record struct {
 	Opened  time.Time
 	// Leader is the process that opened the session, or another one that was found in its namespace since.
 	Leader Process
-	// Namespace is the inode number of the session's mount namespace, 0 until it has one.
-	Namespace uint64
+	// Started is when the first Leader was started: no process that is older can be in the session.
+	Started uint64
+	// Namespace is the session's mount namespace.
+	Namespace Namespace
 	// HostNamespace is that of the mount namespace that the session was opened from, in which its paths are meant.
 	HostNamespace uint64
 	// PIDNamespace is that of Leader: in another one its number means another process.
@@ -42,6 +44,14 @@ type Record struct {
 	Covered []Path `json:",omitempty"`
 	// Leftovers are what the session's end has to remove.
 	Leftovers []Leftover `json:",omitempty"`
+}
+
+// Namespace names a mount namespace; the zero Namespace is none.
+type Namespace struct {
+	// Inode is its inode number, which another namespace may get later.
+	Inode uint64
+	// ID is its number for good, 0 where the kernel (before Linux 6.11) doesn't tell.
+	ID uint64 `json:",omitempty"`
 }
 
 // Path is a path as it is kept in a record: JSON holds nothing but UTF-8, and a path any bytes.

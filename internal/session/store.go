@@ -73,11 +73,17 @@ func currentNamespace() uint64 {
 		return 0
 	}
 	defer ns.Close()
-	st, err := ns.Stat()
+	return NamespaceOf(ns).Inode
+}
+
+// NamespaceOf names the mount namespace that h is a handle of.
+func NamespaceOf(h *linux.Handle) Namespace {
+	st, err := h.Stat()
 	if err != nil {
-		return 0
+		return Namespace{}
 	}
-	return st.Ino
+	id, _ := h.NamespaceID()
+	return Namespace{st.Ino, id}
 }
 
 // Namespace is the inode number of the mount namespace that the store was opened in; 0 where that isn't known.

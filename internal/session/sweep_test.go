@@ -32,7 +32,8 @@ func (m *machine) Start(pid int) (uint64, bool) {
 	return ticks, ok
 }
 
-func (m *machine) InNamespace(inode uint64) (Process, bool) {
+func (m *machine) InNamespace(in Namespace, _ uint64) (Process, bool) {
+	inode := in.Inode
 	m.lookedHard++
 	p, ok := m.inside[inode]
 	return p, ok || m.unknown
@@ -51,19 +52,19 @@ func TestAlive(t *testing.T) {
 		found  Process
 		hard   int
 	}{
-		{"leader lives", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS}, machine{starts: map[int]uint64{100: 1000}}, true, leader, 0},
-		{"leader gone", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS}, machine{}, false, Process{}, 1},
-		{"pid used again", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS}, machine{starts: map[int]uint64{100: 9999}}, false, Process{}, 1},
-		{"start not recorded", Record{Leader: Process{100, 0}, Namespace: ns, PIDNamespace: pidNS}, machine{starts: map[int]uint64{100: 9999}}, true, Process{100, 0}, 0},
-		{"start not recorded, gone", Record{Leader: Process{100, 0}, Namespace: ns, PIDNamespace: pidNS}, machine{}, false, Process{}, 1},
-		{"another lives", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS}, machine{inside: map[uint64]Process{ns: other}}, true, other, 1},
-		{"pid used again, another lives", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS},
+		{"leader lives", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{starts: map[int]uint64{100: 1000}}, true, leader, 0},
+		{"leader gone", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{}, false, Process{}, 1},
+		{"pid used again", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{starts: map[int]uint64{100: 9999}}, false, Process{}, 1},
+		{"start not recorded", Record{Leader: Process{100, 0}, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{starts: map[int]uint64{100: 9999}}, true, Process{100, 0}, 0},
+		{"start not recorded, gone", Record{Leader: Process{100, 0}, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{}, false, Process{}, 1},
+		{"another lives", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{inside: map[uint64]Process{ns: other}}, true, other, 1},
+		{"pid used again, another lives", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS},
 			machine{starts: map[int]uint64{100: 9999}, inside: map[uint64]Process{ns: other}}, true, other, 1},
-		{"another namespace lives", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS}, machine{inside: map[uint64]Process{ns + 1: other}}, false, Process{}, 1},
-		{"can't be told", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS}, machine{unknown: true}, true, Process{}, 1},
+		{"another namespace lives", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{inside: map[uint64]Process{ns + 1: other}}, false, Process{}, 1},
+		{"can't be told", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS}, machine{unknown: true}, true, Process{}, 1},
 		{"never had a namespace", Record{Leader: leader, PIDNamespace: pidNS}, machine{unknown: true}, false, Process{}, 0},
-		{"another pid namespace", Record{Leader: leader, Namespace: ns, PIDNamespace: pidNS + 1}, machine{}, true, leader, 0},
-		{"unknown pid namespace", Record{Leader: leader, Namespace: ns}, machine{}, true, leader, 0},
+		{"another pid namespace", Record{Leader: leader, Namespace: Namespace{Inode: ns}, PIDNamespace: pidNS + 1}, machine{}, true, leader, 0},
+		{"unknown pid namespace", Record{Leader: leader, Namespace: Namespace{Inode: ns}}, machine{}, true, leader, 0},
 	} {
 		c.on.namespace = pidNS
 		alive, found := Alive(c.record, &c.on)
@@ -71,7 +72,7 @@ func TestAlive(t *testing.T) {
 			t.Errorf("%s: got %t, %v after %d searches, want %t, %v after %d", c.name, alive, found, c.on.lookedHard, c.alive, c.found, c.hard)
 		}
 	}
-	lost := Record{Leader: leader, Namespace: ns}
+	lost := Record{Leader: leader, Namespace: Namespace{Inode: ns}}
 	if alive, _ := Alive(lost, &machine{}); !alive {
 		t.Error("where no pid namespace is known, the session counts as over")
 	}
@@ -89,11 +90,11 @@ func TestProc(t *testing.T) {
 	}
 	var st syscall.Stat_t
 	must(t, syscall.Stat("/proc/self/ns/mnt", &st))
-	found, ok := p.InNamespace(st.Ino)
+	found, ok := p.InNamespace(Namespace{Inode: st.Ino}, 0)
 	if start, alive := p.Start(found.PID); !ok || !alive || start != found.Start {
 		t.Errorf("in this namespace is %v, %t", found, ok)
 	}
-	if found, _ := p.InNamespace(1); found != (Process{}) { // where a process may not be looked at, it can't be told
+	if found, _ := p.InNamespace(Namespace{Inode: 1}, 1<<62); found != (Process{}) { // where a process may not be looked at, it can't be told
 		t.Errorf("in no namespace is %v", found)
 	}
 	must(t, syscall.Stat("/proc/self/ns/pid", &st))
@@ -239,7 +240,7 @@ func TestSweep(t *testing.T) {
 	for n := range 6 {
 		must(t, s.Put(over(n, leave(t, host, "/i", fmt.Sprint(n), true))))
 	}
-	m := &machine{namespace: 1, starts: map[int]uint64{100: 1000}, inside: map[uint64]Process{newRecord(1).Namespace: {201, 2010}}}
+	m := &machine{namespace: 1, starts: map[int]uint64{100: 1000}, inside: map[uint64]Process{newRecord(1).Namespace.Inode: {201, 2010}}}
 	must(t, os.WriteFile(host+RunDir+"/sessions/"+id(2), []byte("{}"), 0o600))
 	elsewhere := over(3, leave(t, host, "/i", "3", true))
 	elsewhere.Leftovers[0].ParentIno++

@@ -190,7 +190,9 @@ func parent(path string, f ParentFact, p *Plan) {
 		// What is in it was made by that user, who could have prepared an instance for somebody else.
 		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: it is user %d's and not empty; look at it and remove it",
 			path, f.Stat.UID))
-	case !f.Empty: // it may be in use for something else: /var/tmp, with a prefix for instances
+	case f.Stat.UID == 0 && f.Stat.Mode&0o1022 != 0: // for everybody to write to: it has another use, with a prefix for instances
+		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: its mode is %04o, so others use it", path, f.Stat.Mode))
+	case !f.Empty: // it may be in use for something else
 		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: its mode is %04o and it is not empty; "+
 			"if it holds nothing but instances, chmod 0 it", path, f.Stat.Mode))
 	default:

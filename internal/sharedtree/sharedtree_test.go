@@ -144,7 +144,8 @@ func TestBuildParents(t *testing.T) {
 		{ParentFact{Missing: true}, "make the instance parent /i, root's, mode 000"},
 		{ParentFact{Stat: dir(0, 0)}, ""},
 		{ParentFact{Stat: dir(0, 0o1000)}, ""},
-		{ParentFact{Stat: dir(0, 0o1777)}, "problem: /i can't be an instance parent: its mode is 1777 and it is not empty; " +
+		{ParentFact{Stat: dir(0, 0o1777), Empty: true}, "problem: /i can't be an instance parent: its mode is 1777, so others use it"},
+		{ParentFact{Stat: dir(0, 0o755)}, "problem: /i can't be an instance parent: its mode is 0755 and it is not empty; " +
 			"if it holds nothing but instances, chmod 0 it"},
 		{ParentFact{Stat: dir(0, 0o755), Empty: true}, "make the instance parent /i root's, mode 000 (it is user 0's, mode 0755)"},
 		{ParentFact{Stat: dir(7, 0), Empty: true}, "make the instance parent /i root's, mode 000 (it is user 7's, mode 0000)"},

@@ -23,11 +23,15 @@ func fresh(t testing.TB) string {
 	return dir
 }
 
-// nothingLeft fails the test unless a session's instance and record are gone.
-func nothingLeft(t testing.TB, instances string) {
+// nothingLeft fails the test unless a session's record is gone, and its instance from the directories.
+func nothingLeft(t testing.TB, instances ...string) {
 	t.Helper()
-	if got := append(names(t, instances), records(t)...); len(got) > 0 {
-		t.Errorf("left over: %q", got)
+	left := records(t)
+	for _, dir := range instances {
+		left = append(left, names(t, dir)...)
+	}
+	if len(left) > 0 {
+		t.Errorf("left over: %q", left)
 	}
 }
 
@@ -166,9 +170,10 @@ func deep(dir string, levels int) error {
 	return err
 }
 
-func many(dir string, files int) error {
+// many makes files whose names begin as prefix does.
+func many(prefix string, files int) error {
 	for i := range files {
-		fd, err := unix.Open(fmt.Sprintf("%s/%d", dir, i), unix.O_CREAT|unix.O_WRONLY, 0o644)
+		fd, err := unix.Open(fmt.Sprintf("%s%d", prefix, i), unix.O_CREAT|unix.O_WRONLY, 0o644)
 		if err != nil {
 			return err
 		}
@@ -183,7 +188,7 @@ func TestCloseRemovesLargeTrees(t *testing.T) {
 		make func(instance string) error
 	}{
 		{"2000 levels", func(dir string) error { return deep(dir, 2000) }},
-		{"20000 files", func(dir string) error { return many(dir, 20000) }},
+		{"20000 files", func(dir string) error { return many(dir+"/", 20000) }},
 		{"two deep chains", func(dir string) error {
 			os.Mkdir(dir+"/a", 0o755)
 			if err := deep(dir+"/a", 300); err != nil {
@@ -206,7 +211,7 @@ func TestCloseRemovesLargeTrees(t *testing.T) {
 func TestTheNextOpenIsNotHeldUpByALargeTree(t *testing.T) {
 	dir := fresh(t)
 	host(t, "--no-close").opened(t)
-	if err := many(dir+"/inst/"+names(t, dir+"/inst")[0], 20000); err != nil {
+	if err := many(dir+"/inst/"+names(t, dir+"/inst")[0]+"/", 20000); err != nil {
 		t.Fatal(err)
 	}
 	if ns := number(t, host(t, "--measure").opened(t).get("start_open_ns")); ns > 2e9 {
@@ -216,6 +221,23 @@ func TestTheNextOpenIsNotHeldUpByALargeTree(t *testing.T) {
 		host(t).opened(t)
 		return len(names(t, dir+"/inst")) == 0
 	})
+}
+
+// What a worker uses is charged to the host's control group, and must not grow with what a user leaves to be removed.
+func TestRemovingAHugeTreeTakesLittleMemory(t *testing.T) {
+	dir := fresh(t)
+	tree(t, dir, "dir inst 0000")
+	mustMount(t, "x", dir+"/inst", "tmpfs", 0, "mode=0000") // quicker than the sandbox's overlay
+	p, letGo := held(t, "alice")
+	if err := many(dir+"/inst/"+names(t, dir+"/inst")[0]+"/"+strings.Repeat("x", 40), 100000); err != nil {
+		t.Fatal(err)
+	}
+	letGo()
+	r := p.wait().opened(t)
+	if kb := number(t, r.get("closed.children_kb")); kb > 64<<10 {
+		t.Errorf("a worker used %d kB", kb)
+	}
+	nothingLeft(t, dir+"/inst")
 }
 
 func TestSessionRecords(t *testing.T) {

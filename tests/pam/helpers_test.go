@@ -172,6 +172,19 @@ func childrenOf(t testing.TB, parent int) (out []int) {
 	return out
 }
 
+// childOf is the first of them.
+func childOf(t testing.TB, parent int) (pid int) {
+	t.Helper()
+	eventually(t, "there is a child", func() bool {
+		children := childrenOf(t, parent)
+		if len(children) > 0 {
+			pid = children[0]
+		}
+		return pid != 0
+	})
+	return pid
+}
+
 // eventually fails the test unless ok comes true before the deadline.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
@@ -466,6 +479,22 @@ func (p *pamhost) run() report {
 	p.t.Helper()
 	p.start()
 	return p.wait()
+}
+
+// held starts a run that holds its session open until letGo is called.
+func held(t testing.TB, user string, args ...string) (p *pamhost, letGo func()) {
+	t.Helper()
+	p = newPamhost(t, user, append(args, "--hold")...)
+	stdin, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(records(t))
+	p.start()
+	eventually(t, "the session is open", func() bool { // it has a record, and the worker has ended
+		return len(records(t)) > before && len(childrenOf(t, p.cmd.Process.Pid)) == 0
+	})
+	return p, func() { stdin.Close() }
 }
 
 // host runs pamhost for alice.

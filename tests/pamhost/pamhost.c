@@ -10,10 +10,10 @@
  *   --busy N           while N threads allocate, load libraries, start threads and look users up
  *   --parallel N       N threads open a session each at the same time
  *   --rounds N         open and close N times; --round-fork: each time in a forked child
- *   --chroot DIR --cwd DIR --close-std --handlers --sigchld ignore|reap|handler --ruid N
+ *   --chroot DIR --cwd DIR --close-std --handlers --sigchld ignore|reap|handler|nowait --ruid N
  *   --rlimit NAME=N --hard-limit NAME=N --enosys CALL
  *   --child MS         with a child of its own, which ends after MS milliseconds; 0: has ended already
- *   --no-data          pam_set_data fails, as without memory
+ *   --no-data NAME     pam_set_data fails for NAME, as without memory
  *   --silent           PAM_SILENT
  *   --run COMMAND      run a shell command in the session, as the user
  *   --hold             after opening, print "held=1" and wait for the end of standard input
@@ -277,7 +277,7 @@ static const struct flag {
     {"close-std", &o.close_std, 0, NULL},   {"handlers", &o.handlers, 0, NULL},     {"sigchld", NULL, 1, &o.sigchld},
     {"silent", &o.silent, 0, NULL},         {"run", NULL, 1, &o.run},               {"hold", &o.hold, 0, NULL},
     {"measure", &o.measure, 0, NULL},       {"child", &o.child, 1, NULL},           {"stack", &o.stack, 1, NULL},
-    {"no-data", &o.no_data, 0, NULL},
+    {"no-data", NULL, 1, &o.no_data},
 };
 
 static void apply_flag(const struct flag *f, const char *value) {

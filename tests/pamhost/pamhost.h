@@ -11,9 +11,9 @@ enum { LIST_MAX = 16 };
 struct options {
   const char *service, *user;
   /* where and how the process is before it opens: hostile.c */
-  const char *chroot, *cwd, *sigchld;
+  const char *chroot, *cwd, *sigchld, *no_data;
   const char *rlimits[LIST_MAX], *hard_limits[LIST_MAX], *enosys[LIST_MAX];
-  int handlers, close_std, busy, no_data;
+  int handlers, close_std, busy;
   int child; /* -1: none */
   long ruid; /* -1: as it is */
   /* in which process or thread it opens, closes and ends: pamhost.c */
