@@ -59,11 +59,18 @@ void gons_hostsignals_hold(void) {
   atomic_flag_clear(&s->busy);
 }
 
-/* A host that ignores SIGCHLD has its children reaped by the kernel, but for those that ended during the hold. */
-static void reap_for_host(void) {
+static int has_handler(const struct sigaction *a) {
+  return (a->sa_flags & SA_SIGINFO) || (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+}
+
+/* A host that wants no zombies has its children reaped by the kernel, but for those that ended during the hold; with
+ * SA_NOCLDWAIT it may have a handler all the same. */
+static void reap_for_host(const struct sigaction *a) {
   siginfo_t info;
+  int reaped = 0;
   memset(&info, 0, sizeof info);
-  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) info.si_pid = 0;
+  for (; waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0; reaped = 1) info.si_pid = 0;
+  if (reaped && has_handler(a)) kill(getpid(), SIGCHLD);
 }
 
 /* A child of the host's that ended during the hold raised no signal, and one that was pending at its start is lost; a
@@ -75,7 +82,7 @@ static void tell_host(void) {
 }
 
 static int ignores_children(const struct sigaction *a) {
-  return (a->sa_flags & SA_NOCLDWAIT) || (!(a->sa_flags & SA_SIGINFO) && a->sa_handler == SIG_IGN);
+  return (a->sa_flags & SA_NOCLDWAIT) || (!has_handler(a) && a->sa_handler == SIG_IGN);
 }
 
 void gons_hostsignals_release(void) {
@@ -93,7 +100,7 @@ void gons_hostsignals_release(void) {
   atomic_flag_clear(&s->busy);
   if (!last) return;
   if (ignores_children(&before))
-    reap_for_host();
+    reap_for_host(&before);
   else
     tell_host();
 }

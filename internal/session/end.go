@@ -45,10 +45,10 @@ func (s *Store) End(id string, more func() bool) error {
 // removeLeftover removes one thing from the directory that it is in, when that is the one. That there is no such
 // directory means that it is gone in the namespace the session was opened from; in any other, the session's own among
 // them, it may be covered.
-func (s *Store) removeLeftover(l Leftover, host uint64, more func() bool) error {
+func (s *Store) removeLeftover(l Leftover, host Namespace, more func() bool) error {
 	parent, err := s.root.Open(string(l.Parent))
 	if errors.Is(err, fs.ErrNotExist) {
-		if s.namespace == host && host != 0 {
+		if s.namespace == host && host.Inode != 0 {
 			return nil
 		}
 		return fmt.Errorf("cannot remove %s/%s: %w", l.Parent, l.Name, ErrElsewhere)

@@ -36,8 +36,8 @@ type Record struct {
 	Started uint64
 	// Namespace is the session's mount namespace.
 	Namespace Namespace
-	// HostNamespace is that of the mount namespace that the session was opened from, in which its paths are meant.
-	HostNamespace uint64
+	// HostNamespace is the mount namespace that the session was opened from, in which its paths are meant.
+	HostNamespace Namespace
 	// PIDNamespace is that of Leader: in another one its number means another process.
 	PIDNamespace uint64
 	// Covered are the directories that the session's instances cover, in order.

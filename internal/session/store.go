@@ -31,7 +31,7 @@ var errTooLarge = fmt.Errorf("it is larger than %d bytes", maxRecordSize)
 // Store is the directory of session records.
 type Store struct {
 	root      *safepath.Root
-	namespace uint64 // of the caller; 0 where that isn't known
+	namespace Namespace // of the caller
 	sessions  *linux.Handle
 	lock      *linux.Handle
 }
@@ -67,13 +67,13 @@ func OpenExisting(root *safepath.Root) (*Store, error) {
 	return &Store{root, currentNamespace(), sessions.Handle, lock}, nil
 }
 
-func currentNamespace() uint64 {
+func currentNamespace() Namespace {
 	ns, err := linux.OpenMountNamespace()
 	if err != nil {
-		return 0
+		return Namespace{}
 	}
 	defer ns.Close()
-	return NamespaceOf(ns).Inode
+	return NamespaceOf(ns)
 }
 
 // NamespaceOf names the mount namespace that h is a handle of.
@@ -86,8 +86,8 @@ func NamespaceOf(h *linux.Handle) Namespace {
 	return Namespace{st.Ino, id}
 }
 
-// Namespace is the inode number of the mount namespace that the store was opened in; 0 where that isn't known.
-func (s *Store) Namespace() uint64 { return s.namespace }
+// Namespace is the mount namespace that the store was opened in; the zero Namespace where that isn't known.
+func (s *Store) Namespace() Namespace { return s.namespace }
 
 func openTrusted(root *safepath.Root, dir string) (*safepath.Dir, error) {
 	d, err := root.Open(dir)

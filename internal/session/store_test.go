@@ -56,7 +56,7 @@ func newRecord(n int) Record {
 	return Record{
 		Version: recordVersion, ID: id(n), User: "alice", UID: 2001, Service: "sshd", TTY: "ssh", RHost: "10.0.0.1",
 		Opened: time.Unix(1e9, 0).UTC(), Leader: Process{PID: 100 + n, Start: 1000}, Namespace: Namespace{uint64(4026532000 + n), uint64(n)},
-		PIDNamespace: 4026531836, Covered: []Path{"/tmp", "/var/tm\xff\n"}, HostNamespace: 4026531841,
+		PIDNamespace: 4026531836, Covered: []Path{"/tmp", "/var/tm\xff\n"}, HostNamespace: Namespace{4026531841, 3},
 		Leftovers: []Leftover{{Parent: "/no\xfe\"", ParentDev: 1, ParentIno: 2, Name: "\x00\xff", Tree: true, Dev: 3, Ino: 4}},
 	}
 }

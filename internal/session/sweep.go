@@ -63,11 +63,23 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 		if err = s.End(id, more); errors.Is(err, ErrBusy) {
 			return Swept{}, false
 		}
+		if errors.Is(err, ErrElsewhere) && s.fromAnother(r) {
+			if _, lives := p.InNamespace(r.HostNamespace, 0); lives {
+				return Swept{}, false // not now: it is for a sweep in there
+			}
+			err = s.Remove(id)
+		}
 		if err != nil {
 			err = fmt.Errorf("session %s of %s: %w", id, r.User, err)
 		}
 	}
 	return Swept{r, err == nil, err}, true
+}
+
+// fromAnother reports whether a session was opened from inside another one. When that is over, too, what it left lies in
+// a directory of that one's, where no path leads any more, and goes with it.
+func (s *Store) fromAnother(r Record) bool {
+	return r.HostNamespace.Inode != 0 && r.HostNamespace != s.namespace
 }
 
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -220,12 +220,12 @@ func TestEndOutlivesAVanishingDirectory(t *testing.T) {
 func TestEndInAnotherNamespace(t *testing.T) {
 	s := openStore(t, newHost(t))
 	left := Leftover{Parent: "/var/tmp/inst", Name: "x", Tree: true, Dev: 1, Ino: 1}
-	for _, host := range []uint64{0, currentNamespace() + 1} {
+	for _, host := range []Namespace{{}, {Inode: currentNamespace().Inode + 1}} {
 		r := over(1, left)
 		r.HostNamespace = host
 		must(t, s.Put(r))
 		if err := s.End(id(1), always); !errors.Is(err, ErrElsewhere) {
-			t.Errorf("opened from namespace %d: %v", host, err)
+			t.Errorf("opened from namespace %v: %v", host, err)
 		}
 	}
 	must(t, s.Put(over(1, left)))
