@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,10 +21,11 @@ type dialogue struct {
 	in  io.WriteCloser
 	out io.ReadCloser
 
-	mu    sync.Mutex
-	text  string        // what came and wasn't consumed
-	grown chan struct{} // holds one token when text has grown
-	ended chan struct{} // closed when no more can come
+	mu     sync.Mutex
+	text   string        // what came and wasn't consumed
+	grown  chan struct{} // holds one token when text has grown
+	ended  chan struct{} // closed when no more can come
+	exited chan struct{} // closed when cmd has
 }
 
 // openTerminal returns the two ends of a new terminal.
@@ -92,11 +94,17 @@ func onPipes(t testing.TB, cmd *exec.Cmd) *dialogue {
 // begin starts the command, if there is one, and reads what it says until it is closed.
 func begin(t testing.TB, cmd *exec.Cmd, in io.WriteCloser, out io.ReadCloser) *dialogue {
 	t.Helper()
-	d := &dialogue{cmd: cmd, in: in, out: out, grown: make(chan struct{}, 1), ended: make(chan struct{})}
-	if cmd != nil {
+	d := &dialogue{cmd: cmd, in: in, out: out, grown: make(chan struct{}, 1), ended: make(chan struct{}), exited: make(chan struct{})}
+	if cmd == nil {
+		close(d.exited)
+	} else {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		go func() {
+			cmd.Wait()
+			close(d.exited)
+		}()
 	}
 	go d.read()
 	t.Cleanup(func() { d.abandon() })
@@ -107,7 +115,7 @@ func (d *dialogue) read() {
 	defer close(d.ended)
 	buf := make([]byte, 4096)
 	for {
-		n, err := d.out.Read(buf) // of a terminal that nobody has open: EIO
+		n, err := d.out.Read(buf)
 		d.mu.Lock()
 		d.text += strings.ReplaceAll(string(buf[:n]), "\r", "")
 		d.mu.Unlock()
@@ -115,9 +123,22 @@ func (d *dialogue) read() {
 		case d.grown <- struct{}{}:
 		default:
 		}
-		if err != nil {
+		if err != nil && !d.hungUp(err) {
 			return
 		}
+	}
+}
+
+// hungUp reports whether a terminal is without a reader for now: login hangs it up (vhangup(2)) and opens it anew.
+func (d *dialogue) hungUp(err error) bool {
+	if !errors.Is(err, syscall.EIO) {
+		return false
+	}
+	select {
+	case <-d.exited:
+		return false
+	case <-time.After(5 * time.Millisecond):
+		return true
 	}
 }
 
@@ -188,13 +209,19 @@ func (d *dialogue) wait(t testing.TB) string {
 
 // abandon ends the program, if it is still there, and closes what it was spoken to with.
 func (d *dialogue) abandon() {
-	if d.cmd != nil && d.cmd.ProcessState == nil {
-		select {
-		case <-d.ended:
-		default:
+	grace := time.Duration(0)
+	select {
+	case <-d.ended: // then it is about to exit
+		grace = patience
+	default:
+	}
+	select {
+	case <-d.exited:
+	case <-time.After(grace):
+		if d.cmd != nil {
 			d.cmd.Process.Kill()
 		}
-		d.cmd.Wait()
+		<-d.exited
 	}
 	d.in.Close()
 	d.out.Close()
