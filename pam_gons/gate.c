@@ -327,7 +327,10 @@ static void leave(struct visit *v) {
   const char *what;
   if (v->home.ns < 0) return;
   int err = gons_place_enter(&v->home, &what);
-  if (err) pam_syslog(v->pamh, LOG_CRIT, "cannot return to the host's namespace: %s: %s", what, strerror(err));
+  if (err && what == gons_place_cwd)
+    pam_syslog(v->pamh, LOG_WARNING, "the host's working directory, which root can't enter, is / now: %s", strerror(err));
+  else if (err)
+    pam_syslog(v->pamh, LOG_CRIT, "cannot return to the host's namespace: %s: %s", what, strerror(err));
 }
 
 /* A working directory below a covered one would look at what the covering hides. */

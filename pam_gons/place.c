@@ -32,6 +32,7 @@
 #endif
 
 const struct gons_place gons_nowhere = {-1, -1, -1};
+const char gons_place_cwd[] = "fchdir";
 
 static int namespace_by_pidfd(void) {
   long tid = syscall(SYS_gettid);
@@ -72,7 +73,7 @@ int gons_place_enter(const struct gons_place *p, const char **what) {
   if (setns(p->ns, CLONE_NEWNS) < 0) return errno;
   *what = "chroot";
   if (fchdir(p->root) < 0 || chroot(".") < 0) return errno;
-  *what = "fchdir";
+  *what = gons_place_cwd; /* root may be unable to search it: a root-squashed NFS home, a user's FUSE mount */
   return fchdir(p->cwd) < 0 ? errno : 0;
 }
 

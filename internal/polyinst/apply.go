@@ -147,6 +147,9 @@ func (c covering) uncover() error {
 	if err := linux.SetPropagation(c.mount, linux.Private, false); err != nil {
 		return err
 	}
+	if err := linux.SetPropagation(c.tree, linux.Private, true); err != nil { // what is mounted in it has peers there, too
+		return err
+	}
 	return linux.DetachHere(c.tree)
 }
 
@@ -237,6 +240,7 @@ type slot struct {
 	target *safepath.Dir
 	tree   *linux.Handle
 	same   bool // a copy of the target itself
+	uid    uint32
 }
 
 func (x *executor) close() {
@@ -298,7 +302,7 @@ func (x *executor) prepareHome(s PrepareHome) error {
 	tree, err := linux.CloneTree(home.Handle, true)
 	if err == nil {
 		if err = linux.SetPropagation(tree, linux.Slave, true); err == nil {
-			x.slots[s.Slot] = &slot{home, tree, true}
+			x.slots[s.Slot] = &slot{home, tree, true, 0}
 			return nil
 		}
 		tree.Close()
@@ -313,7 +317,11 @@ func (x *executor) attach(s Attach) error {
 		return fmt.Errorf("internal error: nothing was prepared for %s", s.Path)
 	}
 	delete(x.slots, s.Slot)
-	target := slot.target
+	target, err := x.currentTarget(s.Path, slot)
+	if err != nil {
+		slot.tree.Close()
+		return err
+	}
 	defer target.Handle.Close()
 	attach := linux.Attach
 	if s.Hidden {
@@ -327,6 +335,17 @@ func (x *executor) attach(s Attach) error {
 	}
 	x.done.covered = append(x.done.covered, covering)
 	return nil
+}
+
+// currentTarget returns the directory that a slot was prepared for, as it is now: by another name, through a symbolic
+// link of root's (/var/tmp to /tmp), it may lie in what was covered since, and what was opened before that is hidden.
+func (x *executor) currentTarget(path string, s *slot) (*safepath.Dir, error) {
+	covered := func(c covering) bool { return isBelow(s.target.Resolved, c.path) }
+	if !slices.ContainsFunc(x.done.covered, covered) {
+		return s.target, nil
+	}
+	s.target.Close()
+	return x.openTarget(path, s.uid)
 }
 
 // attachHidden attaches a tree to a mount that may share its events with the host, without the host hearing of it. The

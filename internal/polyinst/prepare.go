@@ -85,7 +85,7 @@ func (x *executor) prepareTmpfs(s PrepareTmpfs) error {
 	if err == nil {
 		var tree *linux.Handle
 		if tree, err = linux.NewTmpfs(s.Options.Data, attr); err == nil {
-			x.slots[s.Slot] = &slot{target, tree, false}
+			x.slots[s.Slot] = &slot{target, tree, false, s.UID}
 			return nil
 		}
 		err = fmt.Errorf("cannot make a tmpfs for %s: %w", s.Path, err)
@@ -123,7 +123,7 @@ func (x *executor) prepareDirectory(s PrepareDirectory) error {
 		target.Close()
 		return err
 	}
-	x.slots[s.Slot] = &slot{target, tree, false}
+	x.slots[s.Slot] = &slot{target, tree, false, s.UID}
 	return nil
 }
 

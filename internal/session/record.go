@@ -8,6 +8,7 @@ package session
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ import (
 	"gons/internal/polyinst"
 )
 
-// recordVersion is raised when an older gons could misread a record.
+// recordVersion is raised with each change to what a record holds or means.
 const recordVersion = 1
 
 // Record is one open session.
@@ -107,13 +108,26 @@ func checkID(id string) error {
 	return nil
 }
 
+// ErrForeign says that a record was written by another version of gons, which is to be left to that.
+var ErrForeign = errors.New("it is of another version")
+
 func decode(data []byte, id string) (Record, error) {
+	var head struct{ Version int }
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Record{}, err
+	}
+	if head.Version < 1 {
+		return Record{}, errors.New("it has no version")
+	}
+	if head.Version != recordVersion {
+		return Record{}, fmt.Errorf("%w: %d, expected %d", ErrForeign, head.Version, recordVersion)
+	}
 	var r Record
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, err
 	}
-	if r.Version != recordVersion || r.ID != id {
-		return r, fmt.Errorf("it is of version %d and names session %q", r.Version, r.ID)
+	if r.ID != id {
+		return r, fmt.Errorf("it names session %q", r.ID)
 	}
 	return r, nil
 }

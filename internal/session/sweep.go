@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 )
 
 // Swept is what became of one record.
@@ -49,7 +50,7 @@ func (s *Store) sweep(prefix string, p Processes, dry bool, more func() bool) ([
 func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Swept, bool) {
 	r, err := s.Get(id)
 	if err != nil {
-		return Swept{Record: Record{ID: id}, Err: err}, !isGone(err)
+		return Swept{Record: Record{ID: id}, Err: err}, !isGone(err) && !errors.Is(err, ErrForeign)
 	}
 	alive, found := Alive(r, p)
 	if alive {
@@ -63,7 +64,7 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 		if err = s.End(id, more); errors.Is(err, ErrBusy) {
 			return Swept{}, false
 		}
-		if errors.Is(err, ErrElsewhere) && s.fromAnother(r) {
+		if onlyElsewhere(err) && s.fromAnother(r) {
 			if _, lives := p.InNamespace(r.HostNamespace, 0); lives {
 				return Swept{}, false // not now: it is for a sweep in there
 			}
@@ -80,6 +81,15 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 // a directory of that one's, where no path leads any more, and goes with it.
 func (s *Store) fromAnother(r Record) bool {
 	return r.HostNamespace.Inode != 0 && r.HostNamespace != s.namespace
+}
+
+// onlyElsewhere reports whether every failure that err joins is ErrElsewhere: what could still be removed keeps the record.
+func onlyElsewhere(err error) bool {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return errors.Is(err, ErrElsewhere)
+	}
+	return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyElsewhere(err) })
 }
 
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

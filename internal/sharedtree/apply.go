@@ -177,8 +177,7 @@ func makeMissing(root *safepath.Root, dir, name string, mode uint32) error {
 	return h.Chmod(mode)
 }
 
-// fixParent takes an empty directory over. The mode comes first, so that nobody gets in any more, and then it is looked
-// at again: its former owner may have put something in until then.
+// fixParent takes an empty directory over.
 func fixParent(root *safepath.Root, c FixParent) error {
 	dir, err := root.Open(c.Path)
 	if err != nil {
@@ -203,14 +202,20 @@ func fixParent(root *safepath.Root, c FixParent) error {
 	return nil
 }
 
+// takeOver changes the owner first, who could change the mode back otherwise, and looks last: until then something may
+// have been put in.
 func takeOver(h *linux.Handle, before linux.Stat) error {
-	if err := h.Chmod(0); err != nil {
+	if err := h.Chown(0, 0); err != nil {
 		return err
 	}
-	if err := stillEmpty(h); err != nil {
-		return errors.Join(err, h.Chmod(before.Mode))
+	err := h.Chmod(0)
+	if err == nil {
+		err = stillEmpty(h)
 	}
-	return h.Chown(0, 0)
+	if err != nil {
+		return errors.Join(err, h.Chown(before.UID, before.GID), h.Chmod(before.Mode))
+	}
+	return nil
 }
 
 // stillEmpty returns an error when there is something in a directory.

@@ -173,12 +173,12 @@ func boot(t *testing.T, spec Spec) *Machine {
 func authorize(t *testing.T, m *Machine) {
 	t.Helper()
 	run(t, m, "sh", "-euc", `
-		umask 077; mkdir -p /root/.ssh
-		ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
-		printf 'StrictHostKeyChecking accept-new\nBatchMode yes\n' >/root/.ssh/config
+		umask 077; mkdir -p ~root/.ssh
+		ssh-keygen -q -t ed25519 -N '' -f ~root/.ssh/id_ed25519
+		printf 'StrictHostKeyChecking accept-new\nBatchMode yes\n' >~root/.ssh/config
 		for user in alice bob; do
 			install -d -o $user -g $user -m 700 /home/$user/.ssh
-			install -o $user -g $user -m 600 /root/.ssh/id_ed25519.pub /home/$user/.ssh/authorized_keys
+			install -o $user -g $user -m 600 ~root/.ssh/id_ed25519.pub /home/$user/.ssh/authorized_keys
 		done`)
 }
 
