@@ -338,6 +338,7 @@ static int move_cwd(struct visit *v) {
   int fd = v->message->files[0];
   if (fd < 0) return PAM_SUCCESS;
   if (fchdir(fd) == 0) return PAM_SUCCESS;
+  if (errno == EACCES && chdir("/") == 0) return PAM_SUCCESS; /* root-squashed NFS, or a user's FUSE mount */
   log_failure(v->pamh, "move the working directory into the private one", "fchdir", errno);
   return PAM_SESSION_ERR;
 }
