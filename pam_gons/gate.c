@@ -240,12 +240,13 @@ static int visit_worker(struct visit *v) {
   if (!err) err = converse(v, &code);
   if (err) log_lost_worker(v, err);
   int grace = err ? 0 : LEAVE_GRACE_MS;
-  if (!err && code == PAM_SUCCESS && v->settle) {
+  if (!err && code == PAM_SUCCESS && v->settle && v->home.ns >= 0) { /* else no namespace was needed */
     code = v->settle(v);
     if (code != PAM_SUCCESS) grace = (int)(v->deadline - now_ms()); /* it undoes everything then */
     gons_message_close_files(v->message);
     gons_message_start(v->message, GONS_ANSWER, code);
-    gons_message_send(v->worker.sock, v->message);
+    err = gons_message_send(v->worker.sock, v->message);
+    if (err) log_failure(v->pamh, "take the session over", "sendmsg", err); /* without an answer the worker undoes it, too */
   }
   gons_worker_stop(&v->worker, grace > 0 ? grace : 0);
   return err ? PAM_SESSION_ERR : code;
@@ -291,7 +292,10 @@ static int remember(pam_handle_t *pamh, const char *id) {
   const char *old = pam_get_data(pamh, DATA_NAME, &data) == PAM_SUCCESS && data ? data : "";
   size_t size = strlen(old) + strlen(id) + 2;
   char *all = malloc(size);
-  if (!all) return PAM_BUF_ERR;
+  if (!all) {
+    pam_syslog(pamh, LOG_ERR, "cannot keep the session's id: out of memory");
+    return PAM_BUF_ERR;
+  }
   snprintf(all, size, "%s%s%s", old, *old ? "," : "", id);
   int rc = pam_set_data(pamh, DATA_NAME, all, free_data);
   if (rc == PAM_SUCCESS) return rc;
@@ -345,7 +349,6 @@ static int move_cwd(struct visit *v) {
 
 /* The host's part of an open session. The worker waits for it, and undoes everything should it fail. */
 static int take_over(struct visit *v) {
-  if (v->home.ns < 0) return PAM_SUCCESS; /* no namespace was needed */
   int rc = move_cwd(v);
   return rc != PAM_SUCCESS ? rc : remember(v->pamh, v->session);
 }
