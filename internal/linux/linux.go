@@ -15,7 +15,7 @@ import (
 // call runs one system call until it isn't interrupted, and names it in the error.
 func call(name string, f func() error) error {
 	for {
-		err := f()
+		err := attempt(name, f)
 		if err == unix.EINTR {
 			continue
 		}
@@ -25,21 +25,23 @@ func call(name string, f func() error) error {
 
 // The errnos that callers tell apart.
 const (
-	EACCES    = unix.EACCES
-	EAGAIN    = unix.EAGAIN
-	EBADF     = unix.EBADF
-	EBUSY     = unix.EBUSY
-	EEXIST    = unix.EEXIST
-	EINVAL    = unix.EINVAL
-	ELOOP     = unix.ELOOP
-	EMFILE    = unix.EMFILE
-	ENOENT    = unix.ENOENT
-	ENOSYS    = unix.ENOSYS
-	ENOTDIR   = unix.ENOTDIR
-	ENOTEMPTY = unix.ENOTEMPTY
-	EPERM     = unix.EPERM
-	ESRCH     = unix.ESRCH
-	EXDEV     = unix.EXDEV
+	EACCES     = unix.EACCES
+	EAGAIN     = unix.EAGAIN
+	EBADF      = unix.EBADF
+	EBUSY      = unix.EBUSY
+	ECONNRESET = unix.ECONNRESET
+	EEXIST     = unix.EEXIST
+	EINVAL     = unix.EINVAL
+	ELOOP      = unix.ELOOP
+	EMFILE     = unix.EMFILE
+	ENOENT     = unix.ENOENT
+	ENOEXEC    = unix.ENOEXEC
+	ENOSYS     = unix.ENOSYS
+	ENOTDIR    = unix.ENOTDIR
+	ENOTEMPTY  = unix.ENOTEMPTY
+	EPERM      = unix.EPERM
+	ESRCH      = unix.ESRCH
+	EXDEV      = unix.EXDEV
 )
 
 // Is reports whether err comes from a system call that failed with errno.

@@ -129,7 +129,7 @@ func NewTmpfs(parameters []string, attr Attr) (*Handle, error) {
 		return nil, err
 	}
 	defer fs.Close()
-	for _, p := range parameters {
+	for _, p := range append([]string{"source=tmpfs"}, parameters...) { // as mount(8) and pam_namespace name it in /proc/mounts
 		if err := fs.setParameter(p); err != nil {
 			return nil, fmt.Errorf("parameter %q: %w", p, fs.explain(err))
 		}

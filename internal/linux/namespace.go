@@ -30,14 +30,22 @@ func EnterMountNamespace(ns, root *Handle) error {
 // /proc.
 func OpenMountNamespace() (*Handle, error) {
 	const getMountNamespace = 0xff03 // PIDFD_GET_MNT_NAMESPACE, include/uapi/linux/pidfd.h
-	if pidfd, err := unix.PidfdOpen(unix.Getpid(), 0); err == nil {
+	pidfd, fd := -1, -1
+	err := call("pidfd_open", func() (err error) {
+		pidfd, err = unix.PidfdOpen(unix.Getpid(), 0)
+		return err
+	})
+	if err == nil {
 		defer unix.Close(pidfd)
-		if ns, err := unix.IoctlRetInt(pidfd, getMountNamespace); err == nil {
-			return NewHandle(ns, "the mount namespace"), nil
+		err = call("ioctl PIDFD_GET_MNT_NAMESPACE", func() (err error) {
+			fd, err = unix.IoctlRetInt(pidfd, getMountNamespace)
+			return err
+		})
+		if err == nil {
+			return NewHandle(fd, "the mount namespace"), nil
 		}
 	}
-	fd := -1
-	err := call("open of /proc/self/ns/mnt, which kernels before 6.11 need", func() (err error) {
+	err = call("open of /proc/self/ns/mnt, which kernels before 6.11 need", func() (err error) {
 		fd, err = unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 		return err
 	})
@@ -81,6 +89,9 @@ func SetUmask(mask int) int { return unix.Umask(mask) }
 
 // EffectiveUID returns the effective user id.
 func EffectiveUID() int { return unix.Geteuid() }
+
+// UID returns the real user id.
+func UID() int { return unix.Getuid() }
 
 // ParentPID returns the process that made this one.
 func ParentPID() int { return unix.Getppid() }

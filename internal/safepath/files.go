@@ -17,10 +17,16 @@ type Files struct {
 	Strict bool
 }
 
+// errMasked says that a file is a symbolic link to /dev/null.
+var errMasked = errors.New("it is a symbolic link to /dev/null")
+
 // Read returns the content of a regular file of at most max bytes. A missing file, or a missing directory on the way,
-// is fs.ErrNotExist.
+// is fs.ErrNotExist; a symbolic link to /dev/null, by which an administrator hides a file of the vendor's, is empty.
 func (f Files) Read(path string, max int64) ([]byte, error) {
 	h, err := f.open(path, 0)
+	if errors.Is(err, errMasked) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +109,9 @@ func (f Files) follow(dir *Dir, link *linux.Handle, st linux.Stat, path string, 
 	target, err := link.Readlink()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the symbolic link %s: %w", path, err)
+	}
+	if target == "/dev/null" {
+		return nil, fmt.Errorf("cannot read %s: %w", path, errMasked)
 	}
 	if !strings.HasPrefix(target, "/") {
 		target = strings.TrimSuffix(dir.Resolved, "/") + "/" + target

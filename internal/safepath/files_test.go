@@ -60,6 +60,7 @@ var reads = []struct{ name, tree, strict, lax string }{
 	{"link to a user's file", "dir e; file g 2001:0 0644; link e/f /g", "cannot read /g: it is owned by user 2001, not by root", content},
 	{"link into a user's directory", "dir e; dir u 2001:0; file u/g 0:0 0644; link e/f /u/g",
 		"cannot trust /u/g: others than root can write to /u or the way to it", content},
+	{"masked", "dir e; link e/f /dev/null", "", ""},
 	{"link to a FIFO", "dir e; fifo p 0:0 0644; link e/f /p", "cannot read /p: it is a FIFO, not a regular file", ""},
 }
 

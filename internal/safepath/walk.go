@@ -62,6 +62,15 @@ func (d *Dir) Close() error {
 	return errors.Join(d.Handle.Close(), d.Mount.Close())
 }
 
+// IsMountRoot reports whether something is mounted at d.
+func (d *Dir) IsMountRoot() bool {
+	if d.Mount == nil {
+		return false
+	}
+	root, err := d.Mount.Stat()
+	return err == nil && root.SameFile(d.Stat) && root.MountID == d.Stat.MountID
+}
+
 // node is a directory on the way down. entriesTrusted says that what root has put in it is as root left it, entriesRoots
 // that nobody else can put anything there.
 type node struct {

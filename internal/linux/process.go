@@ -1,0 +1,236 @@
+package linux
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a child of this process that wasn't waited for yet: until then its number can't become another's.
+type Process struct {
+	pid   int
+	pidfd *Handle
+}
+
+// Setup is what a program starts with besides its arguments.
+type Setup struct {
+	// Umask is the program's file mode creation mask.
+	Umask uint32
+	// Input is its descriptor 0, Output its descriptors 1 and 2. It gets no other.
+	Input, Output *Handle
+}
+
+// StartProcess runs the program at path, as the calling thread resolves it, with the arguments argv, of which the first
+// is its name. The thread must be locked: the program starts in its mount namespace and root, in /, with an empty
+// environment and all signals unblocked and at their defaults, and is killed when the thread ends. The thread's umask is the program's for a
+// moment. An error of execve(2) is returned as one, and then no process is left.
+func StartProcess(path string, argv []string, s Setup) (*Process, error) {
+	defer runtime.KeepAlive(s)
+	err := call("close_range", func() error { return unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) })
+	if err != nil {
+		return nil, err
+	}
+	pidfd := -1
+	attr := &syscall.ProcAttr{
+		Dir: "/", Env: []string{}, Files: []uintptr{uintptr(s.Input.Fd()), uintptr(s.Output.Fd()), uintptr(s.Output.Fd())},
+		Sys: &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, PidFD: &pidfd},
+	}
+	before := SetUmask(int(s.Umask))
+	ignoreAgain := defaultAction(unix.SIGXFSZ) // the worker ignores it, and execve(2) leaves what is ignored
+	pid := 0
+	err = attempt("execve", func() (err error) {
+		pid, err = syscall.ForkExec(path, argv, attr)
+		return err
+	})
+	ignoreAgain()
+	SetUmask(before)
+	if err != nil {
+		return nil, os.NewSyscallError("execve", err)
+	}
+	p := &Process{pid, NewHandle(pidfd, "a process")}
+	if pidfd < 0 { // a kernel before 5.2
+		p.Kill()
+		p.Wait()
+		return nil, os.NewSyscallError("clone CLONE_PIDFD", ENOSYS)
+	}
+	return p, nil
+}
+
+// defaultAction gives a signal its default action until restore is called (rt_sigaction(2), whose structure has four
+// words, the default being nothing but zeros). Failure isn't possible for a signal that exists.
+func defaultAction(sig syscall.Signal) (restore func()) {
+	var none, old [4]uint64
+	set := func(to, from *[4]uint64) {
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(from)), 8, 0, 0)
+	}
+	set(&none, &old)
+	return func() { set(&old, nil) }
+}
+
+// OpenChild is the child of this process with that number, or ECHILD.
+func OpenChild(pid int) (*Process, error) {
+	err := call("waitid", func() error {
+		return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	err = call("pidfd_open", func() (err error) {
+		fd, err = unix.PidfdOpen(pid, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Process{pid, NewHandle(fd, "a process")}, nil
+}
+
+// PID returns the process's number.
+func (p *Process) PID() int { return p.pid }
+
+// Ended is a handle that can be read from (Poll) once the process has ended.
+func (p *Process) Ended() *Handle { return p.pidfd }
+
+// Close closes the handle of the process, which doesn't end it.
+func (p *Process) Close() error { return p.pidfd.Close() }
+
+// Kill sends SIGKILL to the process, which mustn't have been waited for.
+func (p *Process) Kill() error {
+	return call("kill", func() error { return unix.Kill(p.pid, unix.SIGKILL) })
+}
+
+// KillIf sends SIGKILL to a process, any one, that still is what it was taken for: is is asked once its number can't
+// become another's any more. One that is gone, or another, is no error.
+func KillIf(pid int, is func() bool) error {
+	fd := -1
+	err := call("pidfd_open", func() (err error) {
+		fd, err = unix.PidfdOpen(pid, 0)
+		return err
+	})
+	if Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if !is() {
+		return nil
+	}
+	err = call("pidfd_send_signal", func() error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
+	if Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// Exit is how a process ended: by itself with a status, or by a signal, "SIGKILL", where Signal isn't "".
+type Exit struct {
+	Status int
+	Signal string
+}
+
+// Wait waits for the end of the process and frees its number.
+func (p *Process) Wait() (Exit, error) {
+	var status unix.WaitStatus
+	err := call("wait4", func() error {
+		_, err := unix.Wait4(p.pid, &status, unix.WALL, nil)
+		return err
+	})
+	if err != nil {
+		return Exit{}, err
+	}
+	if status.Signaled() {
+		return Exit{Signal: unix.SignalName(status.Signal())}, nil
+	}
+	return Exit{Status: status.ExitStatus()}, nil
+}
+
+// SetSubreaper makes this process the parent of orphans among its descendants (PR_SET_CHILD_SUBREAPER), or no longer,
+// and returns what it was before.
+func SetSubreaper(on bool) (before bool, err error) {
+	var was int32
+	if err := call("prctl PR_GET_CHILD_SUBREAPER", func() error {
+		return unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&was)), 0, 0, 0)
+	}); err != nil {
+		return false, err
+	}
+	value := uintptr(0)
+	if on {
+		value = 1
+	}
+	return was != 0, call("prctl PR_SET_CHILD_SUBREAPER", func() error {
+		return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, value, 0, 0, 0)
+	})
+}
+
+// ResetExecContext takes back the SELinux context that the calling thread, and what it forks, would run programs in
+// (setexeccon(3) with NULL).
+func ResetExecContext() error {
+	const path = "/proc/thread-self/attr/exec"
+	fd := -1
+	err := call("open of "+path, func() (err error) {
+		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return call("write to "+path, func() error {
+		_, err := unix.Write(fd, nil)
+		return err
+	})
+}
+
+// Pipe returns the two ends of a pipe. Reading doesn't block (EAGAIN), writing does.
+func Pipe() (from, to *Handle, err error) {
+	var fds [2]int
+	if err := call("pipe2", func() error { return unix.Pipe2(fds[:], unix.O_CLOEXEC) }); err != nil {
+		return nil, nil, err
+	}
+	from, to = NewHandle(fds[0], "a pipe"), NewHandle(fds[1], "a pipe")
+	if err := call("fcntl", func() error { return unix.SetNonblock(fds[0], true) }); err != nil {
+		return nil, nil, errors.Join(err, from.Close(), to.Close())
+	}
+	return from, to, nil
+}
+
+// OpenNull opens /dev/null for reading.
+func OpenNull() (*Handle, error) {
+	fd := -1
+	err := call("open", func() (err error) {
+		fd, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+		return err
+	})
+	return NewHandle(fd, "/dev/null"), err
+}
+
+// Poll waits until one of files can be read from or is at its end, or a signal comes, at most for timeout, and tells
+// which are ready. A nil file never is.
+func Poll(timeout time.Duration, files ...*Handle) ([]bool, error) {
+	fds := make([]unix.PollFd, len(files))
+	for i, f := range files {
+		fds[i] = unix.PollFd{Fd: int32(f.Fd()), Events: unix.POLLIN}
+	}
+	ms := (max(timeout, 0) + time.Millisecond - 1) / time.Millisecond
+	err := attempt("poll", func() error {
+		_, err := unix.Poll(fds, int(min(ms, 1<<30)))
+		return err
+	})
+	runtime.KeepAlive(files)
+	ready := make([]bool, len(files))
+	for i := range fds {
+		ready[i] = err == nil && fds[i].Revents != 0
+	}
+	if err == unix.EINTR {
+		err = nil
+	}
+	return ready, os.NewSyscallError("poll", err)
+}
