@@ -12,15 +12,18 @@ PAM_MODULE_DIR ?= $(patsubst %/pam_permit.so,%,$(firstword $(wildcard $(PAM_DIRS
 SBINDIR = $(DESTDIR)$(PREFIX)/sbin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+# Where a distribution's own namespace.conf lies, as linux-pam was configured with --enable-vendordir; empty for nowhere.
+VENDORDIR ?= /usr/share/pam/security
 UNITS = gons-boot.service gons-clean.service gons-clean.timer
 EXAMPLEDIR = $(DESTDIR)$(PREFIX)/share/doc/gons/examples
 
 VERSION := $(shell cat VERSION)
 GOFLAGS_ALL = -trimpath
-MODULE_LDFLAGS = -s -w -extldflags '-Wl,-T,$(CURDIR)/pam_gons/deferred.ld -Wl,--version-script=$(CURDIR)/pam_gons/exports.map'
+LDFLAGS_ALL = -s -w -X gons/internal/config.vendorDir=$(VENDORDIR)
+MODULE_LDFLAGS = $(LDFLAGS_ALL) -extldflags '-Wl,-T,$(CURDIR)/pam_gons/deferred.ld -Wl,--version-script=$(CURDIR)/pam_gons/exports.map'
 GO_SOURCES := $(shell find cmd internal pam_gons -name '*.go' -o -name '*.c' -o -name '*.h') go.mod go.sum
 
-.PHONY: all try test testhost bench install uninstall lint fmt clean setup-build setup-try setup-test
+.PHONY: all try test test-long test-sanitized test-selinux testhost bench install uninstall lint audit fmt clean setup-build setup-try setup-test setup-selinux
 
 all: build/pam_gons.so build/gons
 
@@ -32,9 +35,9 @@ build/pam_gons.so: $(GO_SOURCES) pam_gons/deferred.ld pam_gons/exports.map scrip
 	mv $@.new $@
 
 build/gons: $(GO_SOURCES) VERSION
-	$(GO) build $(GOFLAGS_ALL) -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/gons
+	$(GO) build $(GOFLAGS_ALL) -ldflags "$(LDFLAGS_ALL) -X main.version=$(VERSION)" -o $@ ./cmd/gons
 
-setup-build setup-try setup-test: setup-%:
+setup-build setup-try setup-test setup-selinux: setup-%:
 	@scripts/setup $*
 
 try: setup-try
@@ -44,7 +47,26 @@ try: setup-try
 test: setup-test
 	$(MAKE) --no-print-directory all testhost lint
 	$(GO) vet ./...
-	$(GO) test -count=1 -timeout 40m -p 1 ./...
+	$(GO) test -count=1 -timeout $(if $(GONS_LONG),6h,40m) -p 1 ./...
+	$(GO) test -count=1 -timeout 40m -p 1 -tags faults -run 'Faults|Kills' ./internal/...
+
+# What make test does a few times, as often as it is promised: hours.
+test-long: ; @GONS_LONG=1 $(MAKE) --no-print-directory test
+
+# An emulated machine with SELinux enforcing: minutes, and packages that the other tests do without.
+test-selinux: setup-selinux
+	$(MAKE) --no-print-directory all
+	GONS_TEST_SELINUX=1 $(GO) test -count=1 -timeout 40m -v ./tests/selinux
+
+# The gate and pamhost under AddressSanitizer and UndefinedBehaviorSanitizer. Left out is what can't be under them: hosts that
+# are no pamhost, and limits on memory.
+SANITIZE = -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANITIZED = TestAFailedOpen|TestAHostThatCant|TestAHostWithout|TestASessionLives|TestAWorkerThatDies|TestAWorkingDirectory|TestAnUnknownUser|TestCloseRemovesTheTmpdir|TestHostileFiles|TestOpeningMoves|TestOptionalLeaves|TestPamEnd|TestScripts?That|TestTheGoRuntimeNever|TestTheHostHears|TestThreadsOpen|TestWrong
+test-sanitized: setup-test build/gons
+	mkdir -p build/sanitized && cp build/gons build/sanitized/
+	CGO_CFLAGS="$(SANITIZE)" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) build $(GOFLAGS_ALL) -buildmode=c-shared -ldflags "$(MODULE_LDFLAGS)" -o build/sanitized/pam_gons.so ./pam_gons
+	$(MAKE) --no-print-directory -s -C tests/pamhost OUT=../../build/sanitized/pamhost CFLAGS="$(SANITIZE)"
+	GONS_TEST_BUILD=build/sanitized $(GO) test -count=1 -run '$(SANITIZED)' -skip '/limit|/mounts' ./tests/pam
 
 bench: setup-test
 	@$(MAKE) --no-print-directory -s all testhost
@@ -56,6 +78,11 @@ testhost:
 
 lint:
 	scripts/lint
+
+# What looks at the code from outside; both are fetched.
+audit:
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@latest ./...
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')
@@ -69,7 +96,7 @@ install: all
 	  chmod 0644 $(UNITDIR)/$$unit || exit 1; done
 	for page in docs/man/*.[1-8]; do \
 	  install -D -m 0644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
-	for file in gons.yaml rc.local pam.d/sshd pam.d/login pam.d/su pam.d/cron pam.d/systemd-user; do \
+	for file in gons.yaml rc.local selinux/gons.cil pam.d/sshd pam.d/login pam.d/su pam.d/cron pam.d/systemd-user; do \
 	  install -D -m 0644 contrib/$$file $(EXAMPLEDIR)/$$file || exit 1; done
 
 # The administrator's /etc/security/gons.yaml and PAM lines are theirs to remove: PAM lines first.

@@ -64,16 +64,11 @@ static void log_failure(pam_handle_t *pamh, const char *did, const char *what, i
   pam_syslog(pamh, LOG_ERR, "cannot %s: %s: %s", did, what, strerror(err));
 }
 
-/* The runtime's last words, for the administrator: "fatal error: …" is the first line. */
-static void log_output(const struct visit *v) {
-  char text[OUTPUT_MAX];
-  ssize_t n = read(v->worker.output, text, sizeof text - 1);
-  if (n <= 0) return;
-  text[n] = '\0';
+/* The runtime's last words, for the administrator: "fatal error: …" is the first line. "" where there are none. */
+static void read_output(const struct visit *v, char text[OUTPUT_MAX]) {
+  ssize_t n = read(v->worker.output, text, OUTPUT_MAX - 1);
+  text[n > 0 ? n : 0] = '\0';
   text[strcspn(text, "\n")] = '\0';
-  char line[OUTPUT_MAX + 32];
-  snprintf(line, sizeof line, "the worker said: %s", text);
-  log_line(v->pamh, LOG_ERR, line);
 }
 
 /* ---- the request ---- */
@@ -91,6 +86,11 @@ static int add_items(struct gons_message *m, pam_handle_t *pamh) {
 static int add_user(struct gons_message *m, const char *user, const struct passwd *pw) {
   return gons_message_add(m, "user=", user) | gons_message_add(m, "home=", pw->pw_dir) |
          gons_message_add_number(m, "uid=", (long)pw->pw_uid) | gons_message_add_number(m, "gid=", (long)pw->pw_gid);
+}
+
+/* Who asks for the session; without PAM_RUSER that is the user the host runs for, as pam_namespace has it. */
+static int add_requester(struct gons_message *m, pam_handle_t *pamh) {
+  return gons_message_add(m, "ruser=", item(pamh, PAM_RUSER)) | gons_message_add_number(m, "ruid=", (long)getuid());
 }
 
 static int add_host(struct gons_message *m, int argc, const char **argv) {
@@ -111,11 +111,18 @@ static void answer_nobody(struct gons_message *m, int err) {
   if (failed) gons_message_add(m, "", strerror(err));
 }
 
-static void answer_user(struct visit *v) {
+static const struct passwd *find_user(struct visit *v, const char *text, int by_uid) {
+  char *end;
+  if (!text || text[0] == '\0') return NULL;
+  if (!by_uid) return pam_modutil_getpwnam(v->pamh, text);
+  unsigned long uid = strtoul(text, &end, 10);
+  return *end == '\0' && uid == (uid_t)uid ? pam_modutil_getpwuid(v->pamh, (uid_t)uid) : NULL;
+}
+
+static void answer_user(struct visit *v, int by_uid) {
   struct gons_message *m = v->message;
-  const char *name = gons_message_get(m, 0);
   errno = 0;
-  const struct passwd *pw = name ? pam_modutil_getpwnam(v->pamh, name) : NULL;
+  const struct passwd *pw = find_user(v, gons_message_get(m, 0), by_uid);
   if (!pw) {
     answer_nobody(m, errno);
     return;
@@ -123,6 +130,7 @@ static void answer_user(struct visit *v) {
   gons_message_start(m, GONS_ANSWER, 1);
   gons_message_add_number(m, "", (long)pw->pw_uid);
   gons_message_add_number(m, "", (long)pw->pw_gid);
+  if (gons_message_add(m, "", pw->pw_name) | gons_message_add(m, "", pw->pw_dir)) answer_nobody(m, ENOMEM);
 }
 
 static void answer_group(struct visit *v) {
@@ -207,7 +215,8 @@ static int converse(struct visit *v, int *code) {
         gons_message_close_files(m);
         log_line(v->pamh, m->arg & LOG_PRIMASK, gons_message_get(m, 0) ? gons_message_get(m, 0) : "");
         continue;
-      case GONS_USER: gons_message_close_files(m); answer_user(v); break;
+      case GONS_USER: gons_message_close_files(m); answer_user(v, 0); break;
+      case GONS_UID: gons_message_close_files(m); answer_user(v, 1); break;
       case GONS_GROUP: gons_message_close_files(m); answer_group(v); break;
       case GONS_UNSHARE: gons_message_close_files(m); answer_unshare(v); break;
       case GONS_DONE: *code = m->arg; return 0;
@@ -220,18 +229,21 @@ static int converse(struct visit *v, int *code) {
 }
 
 static void log_lost_worker(const struct visit *v, int err) {
+  char output[OUTPUT_MAX], line[2 * OUTPUT_MAX];
+  read_output(v, output);
+  const char *said = output[0] ? "; the worker said: " : "";
   if (err == ETIMEDOUT)
-    pam_syslog(v->pamh, LOG_ERR, "gave up: the worker did not finish in time (timeout= sets the limit)");
+    snprintf(line, sizeof line, "gave up: the worker did not finish in time (timeout= sets the limit)%s%s", said, output);
   else
-    pam_syslog(v->pamh, LOG_ERR, "the worker ended without an answer: %s", strerror(err));
-  log_output(v);
+    snprintf(line, sizeof line, "the worker ended without an answer: %s%s%s", strerror(err), said, output);
+  log_line(v->pamh, LOG_ERR, line);
 }
 
 /* One whole conversation; v->message holds the request before and the worker's last message after. A PAM code. */
 static int visit_worker(struct visit *v) {
   const char *what;
   int code = PAM_SESSION_ERR;
-  int err = gons_worker_start(&v->worker, &what);
+  int err = gons_worker_start(&v->worker, (int)(v->deadline - now_ms()), &what);
   if (err) {
     log_failure(v->pamh, "start the worker", what, err);
     return PAM_SESSION_ERR;
@@ -361,7 +373,8 @@ static void clean_up_after(struct visit *v, int argc, const char **argv) {
 static int open_session(struct visit *v, int argc, const char **argv, const struct passwd *pw) {
   struct gons_message *m = v->message;
   gons_message_start(m, GONS_REQUEST, 0);
-  if (gons_message_add(m, "op=", "open") | add_items(m, v->pamh) | add_user(m, v->user, pw) | add_host(m, argc, argv)) {
+  if (gons_message_add(m, "op=", "open") | add_items(m, v->pamh) | add_requester(m, v->pamh) | add_user(m, v->user, pw) |
+      gons_message_add_number(m, "timeout_ms=", v->deadline - now_ms()) | add_host(m, argc, argv)) {
     pam_syslog(v->pamh, LOG_ERR, "cannot ask the worker: the session's names and options are too long");
     return PAM_SESSION_ERR;
   }

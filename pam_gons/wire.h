@@ -22,10 +22,12 @@ enum gons_kind {
   GONS_ANSWER = 2,    /* arg: as the question says; strings: as the question says */
   /* worker to gate */
   GONS_LOG = 16,      /* arg: syslog priority; strings: text */
-  GONS_USER = 17,     /* strings: name. Answer: arg 1 and uid, gid; 0: no such user; -1: the look-up failed, and why */
+  GONS_USER = 17,     /* strings: name. Answer: arg 1 and uid, gid, name, home; 0: no such user; -1: the look-up failed,
+                         and why */
   GONS_GROUP = 18,    /* strings: name. Answer: arg 1 and gid, "1" if the session's user is in it; 0 and -1 likewise */
   GONS_UNSHARE = 19,  /* strings: session id. Answer: arg 0, cwd, and descriptors of namespace and
                          root; else arg an errno and the call that failed */
+  GONS_UID = 21,      /* strings: user id. Answer: as for GONS_USER */
   GONS_DONE = 20      /* arg: PAM code; descriptor: new cwd, if any. Answer to success: arg 0 when the host has taken the
                          session over; else a PAM code, and the worker undoes everything */
 };

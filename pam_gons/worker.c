@@ -42,7 +42,7 @@
 #define SYS_close_range 436
 #endif
 
-enum { SOCK_FD = 3, KILL_GRACE_MS = 2000, FILES_MIN = 4096 };
+enum { SOCK_FD = 3, KILL_GRACE_MS = 2000, FILES_MIN = 4096, ALARM_GRACE_S = 2 };
 
 /* ---- the child ---- */
 
@@ -154,8 +154,11 @@ static _Noreturn void die(int output, const char *what) {
   _exit(1);
 }
 
-static _Noreturn void child(int sock, int output, pid_t host) {
+static _Noreturn void child(int sock, int output, pid_t host, int ms) {
   reset_signals();
+  /* The host may be stopped by su's caller, whose real user id it has, and its user's lock be ours. SIGALRM ends us: the
+   * Go runtime of a shared object leaves it alone. */
+  alarm((unsigned)(ms > 0 ? ms : 0) / 1000 + ALARM_GRACE_S);
   setsid(); /* a Ctrl-C at the terminal is the host's to handle */
   mode_t host_umask = umask(077);
   if (become_root() < 0) die(output, "setresuid");
@@ -181,13 +184,13 @@ static void close_all(struct gons_worker *w) {
 }
 
 /* Forks with every signal blocked: a host's handler must not run in the child before they are reset. */
-static pid_t fork_worker(int sock, int output) {
+static pid_t fork_worker(int sock, int output, int ms) {
   sigset_t all, before;
   sigfillset(&all);
   pid_t host = getpid();
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_t pid = fork();
-  if (pid == 0) child(sock, output, host);
+  if (pid == 0) child(sock, output, host, ms);
   int saved = errno;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   errno = saved;
@@ -207,14 +210,14 @@ static int open_channels(struct gons_worker *w, int *sock, int *output, const ch
   return 0;
 }
 
-static int start(struct gons_worker *w, int *sock, int *output, const char **what) {
+static int start(struct gons_worker *w, int ms, int *sock, int *output, const char **what) {
   *what = "the section .gons_rt0 of pam_gons.so";
   if (!runtime_is_deferred()) return ENOEXEC;
   int err = open_channels(w, sock, output, what);
   if (err) return err;
   *what = "fork";
   gons_hostsignals_hold();
-  w->pid = fork_worker(*sock, *output);
+  w->pid = fork_worker(*sock, *output, ms);
   err = w->pid < 0 ? errno : 0;
   if (err) {
     gons_hostsignals_release();
@@ -229,10 +232,10 @@ static int start(struct gons_worker *w, int *sock, int *output, const char **wha
   return err;
 }
 
-int gons_worker_start(struct gons_worker *w, const char **what) {
+int gons_worker_start(struct gons_worker *w, int ms, const char **what) {
   *w = (struct gons_worker){-1, -1, -1, -1};
   int sock = -1, output = -1;
-  int err = start(w, &sock, &output, what);
+  int err = start(w, ms, &sock, &output, what);
   if (sock >= 0) close(sock);
   if (output >= 0) close(output);
   if (err) close_all(w);

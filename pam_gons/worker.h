@@ -12,8 +12,9 @@ struct gons_worker {
   int output; /* what the worker printed, the last words of a dying runtime among them */
 };
 
-/* Forks a worker; 0 or an errno. *what names the call that failed. */
-int gons_worker_start(struct gons_worker *w, const char **what);
+/* Forks a worker that ends itself some seconds after ms milliseconds, should nobody end it by then; 0 or an errno. *what
+ * names the call that failed. */
+int gons_worker_start(struct gons_worker *w, int ms, const char **what);
 /* Ends w, by SIGKILL when it is still there after grace milliseconds, and closes its descriptors. */
 void gons_worker_stop(struct gons_worker *w, int grace);
 

@@ -19,6 +19,7 @@ import (
 func newBoot() *cobra.Command {
 	var dryRun bool
 	var file string
+	var how config.Reading
 	cmd := &cobra.Command{
 		Use:   "boot",
 		Short: "Prepare the host: / shared, polyinstantiated directories private, instance parents made",
@@ -26,10 +27,11 @@ func newBoot() *cobra.Command {
 private mount of its own, and every instance parent root's with mode 000; and cleans up after dead sessions.
 What is as it should be is left alone, so that it can run at any time.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return boot(cmd, file, dryRun) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return boot(cmd, file, how, dryRun) },
 	}
 	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would change, and change nothing")
 	configFlag(cmd, &file)
+	readingFlags(cmd, &how)
 	return cmd
 }
 
@@ -49,13 +51,13 @@ func absolute(file string) (string, error) {
 	return filepath.Abs(file)
 }
 
-func boot(cmd *cobra.Command, file string, dryRun bool) error {
+func boot(cmd *cobra.Command, file string, how config.Reading, dryRun bool) error {
 	root, err := safepath.OpenRoot()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	cfg, err := bootConfig(cmd, root, file)
+	cfg, err := bootConfig(cmd, root, file, how)
 	if err != nil {
 		return err
 	}
@@ -74,8 +76,8 @@ func boot(cmd *cobra.Command, file string, dryRun bool) error {
 }
 
 // bootConfig returns nil for a machine that has no configuration yet, or an empty one as distributions ship it.
-func bootConfig(cmd *cobra.Command, root *safepath.Root, file string) (*config.Config, error) {
-	cfg, err := module.LoadConfig(safepath.Files{Root: root, Strict: true}, file)
+func bootConfig(cmd *cobra.Command, root *safepath.Root, file string, how config.Reading) (*config.Config, error) {
+	cfg, err := module.LoadConfig(safepath.Files{Root: root, Strict: true}, file, how)
 	missing := errors.Is(err, fs.ErrNotExist) && file == ""
 	if err != nil && !missing {
 		return nil, err

@@ -44,6 +44,6 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newBoot(), newCheck(), newPlan(), newClean())
+	root.AddCommand(newBoot(), newCheck(), newImport(), newPlan(), newClean())
 	return root
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gons/internal/config"
 	"gons/internal/linux"
 	"gons/internal/module"
 	"gons/internal/polyinst"
@@ -16,8 +17,8 @@ import (
 )
 
 type planFlags struct {
-	user, service, config string
-	options               polyinst.Options
+	user, service, requester, config string
+	options                          []string
 }
 
 func newPlan() *cobra.Command {
@@ -32,8 +33,8 @@ configuration it comes from. It is the module's own planner, so the two cannot d
 	}
 	cmd.Flags().StringVar(&f.user, "user", "", "the `USER` who logs in")
 	cmd.Flags().StringVar(&f.service, "service", "login", "the PAM `SERVICE`, a file name in /etc/pam.d")
-	cmd.Flags().BoolVar(&f.options.GenHash, "gen-hash", false, "as with gen_hash on the PAM line")
-	cmd.Flags().BoolVar(&f.options.IgnoreParentMode, "ignore-instance-parent-mode", false, "as with ignore_instance_parent_mode on the PAM line")
+	cmd.Flags().StringVar(&f.requester, "requester", "", "the `USER` who asks for the session (PAM_RUSER), as the caller of su")
+	cmd.Flags().StringArrayVarP(&f.options, "option", "o", nil, "an `OPTION` of the module, as on the PAM line; may be repeated")
 	configFlag(cmd, &f.config)
 	cobra.CheckErr(cmd.MarkFlagRequired("user"))
 	return cmd
@@ -45,31 +46,55 @@ func showPlan(cmd *cobra.Command, f planFlags) error {
 		return err
 	}
 	defer root.Close()
-	req, names, err := planRequest(f)
-	if err != nil {
-		return err
-	}
-	cfg, err := module.LoadConfig(safepath.Files{Root: root, Strict: true}, f.config)
-	if err != nil {
-		return err
-	}
-	facts, err := polyinst.Gather(cfg, req, names)
-	if err != nil {
-		return err
-	}
-	plan, err := polyinst.Build(cfg, req, facts)
+	plan, err := makePlan(root, f)
 	if err != nil {
 		return err
 	}
 	for _, w := range plan.Warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "gons: warning: %s\n", w)
 	}
+	for _, n := range plan.Notices {
+		fmt.Fprintf(cmd.ErrOrStderr(), "gons: note: %s\n", n)
+	}
 	fmt.Fprint(cmd.OutOrStdout(), plan)
 	return nil
 }
 
+// makePlan does what the module does up to the plan.
+func makePlan(root *safepath.Root, f planFlags) (*polyinst.Plan, error) {
+	line, err := module.ParseLine(f.options)
+	if err != nil {
+		return nil, err
+	}
+	if f.config != "" {
+		line.Config = f.config
+	}
+	req, names, err := planRequest(f, line.Options)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := module.LoadConfig(safepath.Files{Root: root, Strict: true}, line.Config, line.Reading)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Options.With(req.Options).Context == "" {
+		req.Options.Context = config.ContextDefault // what pam_selinux will have set by then
+	}
+	facts, err := polyinst.Gather(cfg, req, names, module.Machine{Root: root})
+	if err != nil {
+		return nil, err
+	}
+	plan, err := polyinst.Build(cfg, req, facts)
+	if err == nil {
+		for _, text := range line.Warnings {
+			plan.Warnings = append(plan.Warnings, config.Warning{Pos: config.Pos{File: "--option"}, Text: text})
+		}
+	}
+	return plan, err
+}
+
 // planRequest makes the request that PAM would make, from the name service.
-func planRequest(f planFlags) (polyinst.Request, localNames, error) {
+func planRequest(f planFlags, options config.Options) (polyinst.Request, localNames, error) {
 	u, err := user.Lookup(f.user)
 	if err != nil {
 		return polyinst.Request{}, localNames{}, err
@@ -85,7 +110,8 @@ func planRequest(f planFlags) (polyinst.Request, localNames, error) {
 	umask := linux.SetUmask(0o22)
 	linux.SetUmask(umask)
 	return polyinst.Request{
-		User: f.user, Service: f.service, UID: uid, GID: gid, Home: u.HomeDir, Umask: uint32(umask), Options: f.options,
+		User: f.user, Service: f.service, UID: uid, GID: gid, Home: u.HomeDir, Umask: uint32(umask), Options: options,
+		Requester: f.requester, RequesterUID: uint32(linux.UID()),
 	}, localNames{groups}, nil
 }
 
@@ -103,16 +129,25 @@ type localNames struct{ groups []string }
 
 // LookupUser implements polyinst.NameService.
 func (localNames) LookupUser(name string) (polyinst.Account, bool, error) {
-	u, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
+	return account(user.Lookup(name))
+}
+
+// LookupUID implements polyinst.NameService.
+func (localNames) LookupUID(uid uint32) (polyinst.Account, bool, error) {
+	return account(user.LookupId(strconv.FormatUint(uint64(uid), 10)))
+}
+
+func account(u *user.User, err error) (polyinst.Account, bool, error) {
+	var name user.UnknownUserError
+	var id user.UnknownUserIdError
+	if errors.As(err, &name) || errors.As(err, &id) {
 		return polyinst.Account{}, false, nil
 	}
 	if err != nil {
 		return polyinst.Account{}, false, err
 	}
 	uid, gid, err := ids(u)
-	return polyinst.Account{UID: uid, GID: gid}, err == nil, err
+	return polyinst.Account{UID: uid, GID: gid, Name: u.Username, Home: u.HomeDir}, err == nil, err
 }
 
 // LookupGroup implements polyinst.NameService.

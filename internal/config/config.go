@@ -6,7 +6,10 @@
 // a Files, and expanding $HOME and $USER belongs to package polyinst.
 package config
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Limits on what is read. A configuration beyond them is an error, never a truncation.
 const (
@@ -36,6 +39,11 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
+// compare orders two places of one file.
+func (p Pos) compare(other Pos) int {
+	return cmp.Or(cmp.Compare(p.Line, other.Line), cmp.Compare(p.Column, other.Column))
+}
+
 // Method says what an instance is.
 type Method string
 
@@ -47,6 +55,10 @@ const (
 	MethodTmpfs Method = "tmpfs"
 	// MethodTmpdir gives each session a fresh directory that is removed at its end.
 	MethodTmpdir Method = "tmpdir"
+	// MethodLevel gives each user a directory for each SELinux level (MLS range) they log in with.
+	MethodLevel Method = "level"
+	// MethodContext gives each user a directory for each SELinux context that the policy's type_member rules lead to.
+	MethodContext Method = "context"
 )
 
 // Propagation is how mount events pass between the session's / and the host's (mount_namespaces(7)).
@@ -70,6 +82,90 @@ const (
 	// HomeSlave binds $HOME on itself and makes only that subtree a recursive slave.
 	HomeSlave Home = "slave"
 )
+
+// Inherited says what is done with instances that already cover directories in the namespace that the host is in: su,
+// run inside a user's session, sees that user's.
+type Inherited string
+
+// The choices for instances that are inherited (pam_namespace(8), unmnt_remnt and unmnt_only).
+const (
+	// InheritedKeep leaves them; the new session's instances cover them.
+	InheritedKeep Inherited = "keep"
+	// InheritedUnmount takes them away before the new session's are attached, and from who gets none.
+	InheritedUnmount Inherited = "unmount"
+	// InheritedUnmountOnly takes them away and attaches none.
+	InheritedUnmountOnly Inherited = "unmount-only"
+)
+
+// ContextSource says which SELinux context a session's instances are made for.
+type ContextSource string
+
+// The sources of the context (pam_namespace(8), use_current_context and use_default_context).
+const (
+	// ContextExec is the one that pam_selinux has set for the programs that the host is about to start.
+	ContextExec ContextSource = "exec"
+	// ContextCurrent is the host's own.
+	ContextCurrent ContextSource = "current"
+	// ContextDefault is the one that the policy gives the user at a login.
+	ContextDefault ContextSource = "default"
+)
+
+// Options are what both a PAM line and gons.yaml can ask for. The zero Options ask for nothing.
+type Options struct {
+	// GenHash makes every instance name an MD5 sum (gen_hash).
+	GenHash bool
+	// IgnoreParentMode skips the check that an instance parent is root's with mode 000 (ignore_instance_parent_mode).
+	IgnoreParentMode bool
+	// Inherited is what is done with inherited instances; "" stands for InheritedKeep.
+	Inherited Inherited
+	// RequireSELinux fails a session where SELinux is off (require_selinux).
+	RequireSELinux bool
+	// Context is where the session's SELinux context comes from; "" stands for ContextExec.
+	Context ContextSource
+	// SkipBad leaves out a directory that is configured wrongly, with a warning, instead of failing (ignore_config_error).
+	SkipBad bool
+}
+
+// With returns o and, where more asks for something, that: a PAM line is nearer to the session than a file.
+func (o Options) With(more Options) Options {
+	o.GenHash = o.GenHash || more.GenHash
+	o.IgnoreParentMode = o.IgnoreParentMode || more.IgnoreParentMode
+	o.RequireSELinux = o.RequireSELinux || more.RequireSELinux
+	o.SkipBad = o.SkipBad || more.SkipBad
+	if more.Inherited != "" {
+		o.Inherited = more.Inherited
+	}
+	if more.Context != "" {
+		o.Context = more.Context
+	}
+	return o
+}
+
+// InitKind says what adapts an instance once it covers its directory.
+type InitKind string
+
+// The kinds of Init.
+const (
+	// InitNone does nothing.
+	InitNone InitKind = ""
+	// InitStandard does what the host's namespace.init does: nothing where there is none, InitBuiltin where it is a
+	// distribution's unmodified one, else it is run.
+	InitStandard InitKind = "standard"
+	// InitBuiltin does what linux-pam's own namespace.init does: a new instance gets the label of what it covers, and a
+	// new home the content of /etc/skel.
+	InitBuiltin InitKind = "builtin"
+	// InitScript runs Script.
+	InitScript InitKind = "script"
+)
+
+// Init is what adapts an instance to its user.
+type Init struct {
+	Kind InitKind
+	// Script is the absolute path of the program, for InitScript.
+	Script string
+	// IgnoreFailure opens the session, with a log line, where the script fails.
+	IgnoreFailure bool
+}
 
 // Selector is a set of sessions. A session is in it when its user is named in Users or in one of Groups, or when its
 // PAM service is in Services. The zero Selector is empty.
@@ -98,7 +194,7 @@ type Create struct {
 type MountOptions struct {
 	NoSuid, NoDev, NoExec bool
 	// Data are the file system's own parameters in order, each "key" or "key=value", for tmpfs only:
-	// "size=1G", "nr_inodes=100k", "mode=1777" (tmpfs(5)). The kernel judges them.
+	// "size=1G", "nr_inodes=100k", "mode=1777" (tmpfs(5)), with $USER, $UID and $GID unexpanded. The kernel judges them.
 	Data []string
 }
 
@@ -113,6 +209,16 @@ type Directory struct {
 	// InstancePrefix is pam_namespace's instance_prefix, unexpanded: the instance's path is this followed directly by
 	// the instance name, so "/tmp-inst/" makes /tmp-inst/alice and "/t/pre." makes /t/pre.alice. "" for tmpfs.
 	InstancePrefix string
+	// Shared leaves the user out of the instance name, for methods user, level and context: for user nothing remains, and
+	// the instance is InstancePrefix itself.
+	Shared bool
+	// AnyParent takes whatever owner and mode the instance parent has.
+	AnyParent bool
+	// ParentMode is the mode that the instance parent must have, and is made with; 0 is pam_namespace's rule. Never more
+	// than 0755: who could write there would make the instances of others.
+	ParentMode uint32
+	// Init is what adapts an instance once it covers Path.
+	Init Init
 	// Options are the mount options of the instance.
 	Options MountOptions
 	// Create is non-nil when a missing Path is to be made.
@@ -133,10 +239,21 @@ type Warning struct {
 // String returns "file:line: text".
 func (w Warning) String() string { return w.Pos.String() + ": " + w.Text }
 
+// Named is a user or a group that a file names; whether there is one is for the name service to say.
+type Named struct {
+	Pos   Pos
+	Group bool
+	Name  string
+}
+
 // Config is what an administrator wants, for every user and service.
 type Config struct {
 	// Files are the files it was read from, in order.
 	Files []string
+	// Legacy says that namespace.conf was read: what only pam_namespace would do is done then, too.
+	Legacy bool
+	// Options are what the files ask for besides directories.
+	Options Options
 	// Propagation is that of / in a session's namespace.
 	Propagation Propagation
 	// Home is the treatment of $HOME.
@@ -149,4 +266,6 @@ type Config struct {
 	Directories []Directory
 	// Warnings are what Load thinks is a slip.
 	Warnings []Warning
+	// Names are all users and groups that are named, where Reading.Names asks for them.
+	Names []Named
 }

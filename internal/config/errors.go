@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -59,9 +58,7 @@ func (e *Errors) add(pos Pos, format string, args ...any) {
 
 // sorted orders the problems of one file by position; equal positions keep the order they were found in.
 func (e Errors) sorted() Errors {
-	slices.SortStableFunc(e, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
-	})
+	slices.SortStableFunc(e, func(a, b *Error) int { return a.Pos.compare(b.Pos) })
 	return e
 }
 

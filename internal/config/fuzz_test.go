@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func validateDirectory(t *testing.T, d Directory) {
 		if d.InstancePrefix != "" {
 			t.Errorf("tmpfs with instances %q", d.InstancePrefix)
 		}
-	case MethodUser, MethodTmpdir:
+	case MethodUser, MethodTmpdir, MethodLevel, MethodContext:
 		validatePath(t, d.InstancePrefix)
 		if len(d.Options.Data) > 0 {
 			t.Errorf("method %s with data %q", d.Method, d.Options.Data)
@@ -50,6 +51,13 @@ func validateDirectory(t *testing.T, d Directory) {
 	if d.Create != nil && d.Create.Mode != nil && *d.Create.Mode > 0o7777 {
 		t.Errorf("mode %o", *d.Create.Mode)
 	}
+	if d.ParentMode&^maxParentMode != 0 || d.AnyParent && d.ParentMode != 0 {
+		t.Errorf("parent mode %o, any %t", d.ParentMode, d.AnyParent)
+	}
+	if d.Shared && (d.Method == MethodTmpfs || d.Method == MethodTmpdir) {
+		t.Errorf("shared with method %s", d.Method)
+	}
+	validateInit(t, d.Init)
 	if d.Pos.Line < 1 || d.Pos.Column < 1 {
 		t.Errorf("no position: %v", d.Pos)
 	}
@@ -59,6 +67,17 @@ func validateDirectory(t *testing.T, d Directory) {
 				t.Error("an empty name")
 			}
 		}
+	}
+}
+
+func validateInit(t *testing.T, i Init) {
+	t.Helper()
+	kinds := []InitKind{InitNone, InitStandard, InitBuiltin, InitScript}
+	if !slices.Contains(kinds, i.Kind) || i.Kind == InitNone && i != (Init{}) {
+		t.Errorf("init %+v", i)
+	}
+	if (i.Kind == InitScript) != (i.Script != "") || i.Script != "" && i.Script != filepath.Clean(i.Script) {
+		t.Errorf("script %q of %s", i.Script, i.Kind)
 	}
 }
 
@@ -99,6 +118,7 @@ func checkErrors(t *testing.T, err error) {
 
 func FuzzParseYAML(f *testing.F) {
 	addFiles(f, "testdata/good/*.yaml")
+	addFiles(f, "testdata/imports/*.yaml")
 	for _, c := range yamlErrors {
 		f.Add([]byte(c.text))
 	}
@@ -117,6 +137,76 @@ func FuzzParseNamespaceConf(f *testing.F) {
 	})
 }
 
+// What is imported means the same as what it is imported from, or is refused for what gons.yaml can't say.
+func FuzzImport(f *testing.F) {
+	addFiles(f, "testdata/good/*.conf", false)
+	for _, c := range slices.Concat(legacyErrors, legacyWarnings) {
+		f.Add([]byte(c.text), false)
+		f.Add([]byte(c.text), true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, more bool) { checkImport(t, string(data), more) })
+}
+
+// checkImport checks the import of a text, read with all that Reading has or nothing of it. It returns 1 where the text
+// loads, and where it can be imported.
+func checkImport(t *testing.T, text string, more bool) (loaded, imported int) {
+	t.Helper()
+	how := Reading{SkipBad: more, Groups: more}
+	files := memFiles{text: map[string]string{"/f": text}}
+	want, err := LoadFile(files, "/f", how)
+	if err != nil {
+		return 0, 0
+	}
+	yaml, _, err := ImportFile(files, "/f", how)
+	if err != nil {
+		checkImportError(t, err)
+		return 1, 0
+	}
+	got, err := ParseYAML("f", yaml)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, yaml)
+	}
+	sameMeaning(t, got, want)
+	validate(t, got)
+	return 1, 1
+}
+
+// checkImportError allows only for what gons.yaml can't say.
+func checkImportError(t *testing.T, err error) {
+	t.Helper()
+	if strings.HasPrefix(err.Error(), "cannot import: the result would be longer") {
+		return
+	}
+	checkErrors(t, err)
+	for _, e := range err.(Errors) {
+		if !strings.HasPrefix(e.Text, "gons.yaml can't say this ") {
+			t.Error(e)
+		}
+	}
+}
+
+// sameMeaning compares all that a session is made from.
+func sameMeaning(t *testing.T, got, want *Config) {
+	t.Helper()
+	if g, w := dump(plainConfig(got)), dump(plainConfig(want)); g != w {
+		t.Errorf("got\n%swant\n%s", g, w)
+	}
+	if !reflect.DeepEqual(plainConfig(got), plainConfig(want)) {
+		t.Errorf("got\n%#v\nwant\n%#v", got, want)
+	}
+}
+
+// plainConfig is a copy without positions, Files, Warnings and Legacy.
+func plainConfig(c *Config) *Config {
+	plain := *c
+	plain.Files, plain.Warnings, plain.Legacy = nil, nil, false
+	plain.Directories = slices.Clone(c.Directories)
+	for i := range plain.Directories {
+		plain.Directories[i].Pos = Pos{}
+	}
+	return &plain
+}
+
 func fuzzParser(t *testing.T, parse func(string, []byte) (*Config, error), data []byte) {
 	cfg, err := parse("f", data)
 	if err != nil {
@@ -129,7 +219,7 @@ func fuzzParser(t *testing.T, parse func(string, []byte) (*Config, error), data 
 	validate(t, cfg)
 }
 
-func addFiles(f *testing.F, pattern string) {
+func addFiles(f *testing.F, pattern string, more ...any) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		f.Fatal("no corpus: ", err)
@@ -139,6 +229,6 @@ func addFiles(f *testing.F, pattern string) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(data)
+		f.Add(append([]any{data}, more...)...)
 	}
 }

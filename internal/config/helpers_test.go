@@ -53,10 +53,19 @@ func dump(c *Config) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "files %q\npropagation %s\nhome %s\nalways %t\n", c.Files, c.Propagation, c.Home, c.Always)
 	fmt.Fprintf(&b, "exempt %s\n", dumpSelector(c.Exempt))
+	if c.Options != (Options{}) {
+		fmt.Fprintf(&b, "options %+v\n", c.Options)
+	}
 	for _, d := range c.Directories {
 		fmt.Fprintf(&b, "%s: %q %s prefix %q\n", d.Pos, d.Path, d.Method, d.InstancePrefix)
 		o := d.Options
 		fmt.Fprintf(&b, "  nosuid %t nodev %t noexec %t data %q\n", o.NoSuid, o.NoDev, o.NoExec, o.Data)
+		if d.Shared || d.AnyParent || d.ParentMode != 0 {
+			fmt.Fprintf(&b, "  shared %t any parent %t parent mode %04o\n", d.Shared, d.AnyParent, d.ParentMode)
+		}
+		if d.Init != (Init{}) {
+			fmt.Fprintf(&b, "  init %s %q ignore %t\n", d.Init.Kind, d.Init.Script, d.Init.IgnoreFailure)
+		}
 		fmt.Fprintf(&b, "  only %s\n  except %s\n", dumpSelector(d.Only), dumpSelector(d.Except))
 		if d.Create != nil {
 			fmt.Fprintf(&b, "  create %s owner %q group %q\n", dumpMode(d.Create.Mode), d.Create.Owner, d.Create.Group)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -19,33 +20,30 @@ type Files interface {
 	List(dir string) ([]string, error)
 }
 
-// Locations are where a host's configuration lies.
-type Locations struct {
-	// Main is gons.yaml and DropIns the directory of the *.yaml that follow it.
-	Main, DropIns string
-	// Legacy is namespace.conf and LegacyDropIns the directory of the *.conf that follow it.
-	Legacy, LegacyDropIns string
-}
-
-// Default is where an installed gons looks.
-var Default = Locations{
-	Main:          "/etc/security/gons.yaml",
-	DropIns:       "/etc/security/gons.d",
-	Legacy:        "/etc/security/namespace.conf",
-	LegacyDropIns: "/etc/security/namespace.d",
+// Reading says how files are read.
+type Reading struct {
+	// SkipBad leaves out a line of namespace.conf, or an entry of directories in gons.yaml, that is wrong, with a Warning
+	// (pam_namespace's ignore_config_error). All else that is wrong stays an error. A gons.yaml can ask for it, too, for
+	// its own directories.
+	SkipBad bool
+	// Groups lets @name in namespace.conf's list of users stand for a group, as in pam_limits.
+	Groups bool
+	// Names collects Config.Names. A login has no use for them, and they may be half a million.
+	Names bool
 }
 
 // Load reads a host's configuration: gons.yaml and its drop-ins in name order, or, where there is neither,
-// namespace.conf and its drop-ins. It returns Errors for what is wrong in the files; an error of f is wrapped.
+// namespace.conf and its drop-ins, the host's and the vendor's. It returns Errors for what is wrong in the files; an error
+// of f is wrapped.
 //
 // Only a file that doesn't exist leads on to the next choice. One that can't be read is an error: falling through to
 // another configuration would let a broken disk or a wrong mode decide which directories are private.
-func Load(f Files, at Locations) (*Config, error) {
-	yaml, found, err := loadYAML(f, at)
+func Load(f Files, at Locations, how Reading) (*Config, error) {
+	yaml, found, err := loadYAML(f, at, how)
 	if err != nil || found {
 		return yaml, err
 	}
-	cfg, found, err := loadLegacy(f, at)
+	cfg, found, err := loadLegacy(f, at, how)
 	if err != nil {
 		return nil, err
 	}
@@ -59,16 +57,21 @@ func Load(f Files, at Locations) (*Config, error) {
 
 // LoadFile reads one file and no drop-ins, as the module's config=FILE asks. It is YAML when its name ends in .yaml or
 // .yml, and namespace.conf's grammar otherwise. Errors are as for Load, but a missing file is one of them.
-func LoadFile(f Files, file string) (*Config, error) {
+func LoadFile(f Files, file string, how Reading) (*Config, error) {
 	parse := parseLegacyInto
-	if strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml") {
+	if isYAML(file) {
 		parse = parseYAMLInto
 	}
-	l := loader{files: f, parse: parse, cfg: defaults()}
+	l := loader{files: f, how: how, parse: parse, cfg: defaults()}
 	if err := l.read(file); err != nil {
 		return nil, err
 	}
 	return l.result()
+}
+
+// isYAML tells the language by the name.
+func isYAML(file string) bool {
+	return strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml")
 }
 
 // defaults is the Config that an empty configuration stands for, in both languages.
@@ -77,13 +80,13 @@ func defaults() *Config {
 }
 
 // loadYAML reads gons.yaml and its drop-ins; where there is none of them, false and a Config of warnings only.
-func loadYAML(f Files, at Locations) (*Config, bool, error) {
-	l := loader{files: f, parse: parseYAMLInto, cfg: defaults()}
+func loadYAML(f Files, at Locations, how Reading) (*Config, bool, error) {
+	l := loader{files: f, how: how, parse: parseYAMLInto, cfg: defaults()}
 	main, err := l.readIfThere(at.Main)
 	if err != nil {
 		return nil, false, err
 	}
-	n, err := l.readDropIns(at.DropIns, ".yaml")
+	n, err := l.readDropIns(".yaml", at.DropIns)
 	if err != nil {
 		return nil, false, err
 	}
@@ -91,26 +94,40 @@ func loadYAML(f Files, at Locations) (*Config, bool, error) {
 	return cfg, main || n > 0, err
 }
 
-// loadLegacy reads namespace.conf and its drop-ins; false where there is no namespace.conf. pam_namespace too wants
-// that file even where namespace.d has some.
-func loadLegacy(f Files, at Locations) (*Config, bool, error) {
-	l := loader{files: f, parse: parseLegacyInto, cfg: defaults()}
-	main, err := l.readIfThere(at.Legacy)
-	if err != nil || !main {
-		return nil, false, err
-	}
-	if _, err := l.readDropIns(at.LegacyDropIns, ".conf"); err != nil {
+// loadLegacy reads namespace.conf and its drop-ins; false where there is no namespace.conf.
+func loadLegacy(f Files, at Locations, how Reading) (*Config, bool, error) {
+	l := loader{files: f, how: how, parse: parseLegacyInto, cfg: defaults()}
+	if found, err := l.readLegacy(at); err != nil || !found {
 		return nil, false, err
 	}
 	cfg, err := l.result()
 	return cfg, true, err
 }
 
+// readLegacy adds namespace.conf, the vendor's where the host has none, and the drop-ins of both. It returns false where
+// there is no namespace.conf: pam_namespace too wants that file even where namespace.d has some.
+func (l *loader) readLegacy(at Locations) (bool, error) {
+	found, err := l.readIfThere(at.Legacy)
+	if err == nil && !found && at.Vendor != "" {
+		found, err = l.readIfThere(path.Join(at.Vendor, legacyName))
+	}
+	if err != nil || !found {
+		return false, err
+	}
+	dirs := []string{at.LegacyDropIns}
+	if at.Vendor != "" {
+		dirs = append(dirs, path.Join(at.Vendor, legacyDropInsName))
+	}
+	_, err = l.readDropIns(".conf", dirs...)
+	return err == nil, err
+}
+
 // loader reads files one after the other into one Config.
 type loader struct {
 	files Files
+	how   Reading
 	// parse adds a file to a Config and returns what is wrong in it.
-	parse func(cfg *Config, file string, data []byte) Errors
+	parse func(cfg *Config, how Reading, file string, data []byte) Errors
 	cfg   *Config
 	bad   Errors
 }
@@ -131,32 +148,37 @@ func (l *loader) read(file string) error {
 		return fmt.Errorf("cannot read the configuration: %w", err)
 	}
 	l.cfg.Files = append(l.cfg.Files, file)
-	l.bad = append(l.bad, l.parse(l.cfg, file, data)...)
+	l.bad = append(l.bad, l.parse(l.cfg, l.how, file, data)...)
 	l.bad = l.bad[:min(len(l.bad), maxReports)]
 	return nil
 }
 
-// readDropIns adds the files in dir whose names end in suffix, and returns how many there are. A listed file that is
-// then missing is an error: a dangling link, or an upgrade halfway through.
-func (l *loader) readDropIns(dir, suffix string) (int, error) {
-	names, err := l.files.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+// readDropIns adds the files in some directories whose names end in suffix, in byte order of the names whichever directory
+// they are in, and returns how many there are. Of two with the same name, that of the earlier directory counts. A listed
+// file that is then missing is an error: a dangling link, or an upgrade halfway through.
+func (l *loader) readDropIns(suffix string, dirs ...string) (int, error) {
+	home := make(map[string]string)
+	for _, dir := range dirs {
+		names, err := l.files.List(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("cannot list the configuration: %w", err)
+		}
+		l.warnNearMisses(dir, suffix, names)
+		for _, name := range dropIns(names, suffix) {
+			if home[name] == "" {
+				home[name] = dir
+			}
+		}
 	}
-	if err != nil {
-		return 0, fmt.Errorf("cannot list the configuration: %w", err)
+	if len(home) > MaxFiles {
+		return 0, Errors{{Pos{File: dirs[0]}, fmt.Sprintf("%d files; at most %d expected", len(home), MaxFiles)}}
 	}
-	l.warnNearMisses(dir, suffix, names)
-	names = dropIns(names, suffix)
-	if len(names) > MaxFiles {
-		return 0, Errors{{Pos{File: dir}, fmt.Sprintf("%d files; at most %d expected", len(names), MaxFiles)}}
-	}
-	for _, name := range names {
-		if err := l.read(path.Join(dir, name)); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(home)) {
+		if err := l.read(path.Join(home[name], name)); err != nil {
 			return 0, err
 		}
 	}
-	return len(names), nil
+	return len(home), nil
 }
 
 // warnNearMisses tells of drop-ins that were probably meant to be read.
@@ -171,8 +193,7 @@ func (l *loader) warnNearMisses(dir, suffix string, names []string) {
 	}
 }
 
-// dropIns returns the names that count, in byte order and without dot-files, as glob(3) in the C locale gives them to
-// pam_namespace.
+// dropIns returns the names that count, without dot-files, as glob(3) gives them to pam_namespace.
 func dropIns(names []string, suffix string) []string {
 	var found []string
 	for _, name := range names {
@@ -180,7 +201,6 @@ func dropIns(names []string, suffix string) []string {
 			found = append(found, name)
 		}
 	}
-	slices.Sort(found)
 	return found
 }
 

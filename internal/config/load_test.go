@@ -11,6 +11,9 @@ import (
 // at are the places that the tests' files have.
 var at = Locations{Main: "/c/gons.yaml", DropIns: "/c/gons.d", Legacy: "/c/namespace.conf", LegacyDropIns: "/c/namespace.d"}
 
+// withVendor is at, and a vendor's directory.
+var withVendor = Locations{Main: at.Main, DropIns: at.DropIns, Legacy: at.Legacy, LegacyDropIns: at.LegacyDropIns, Vendor: "/c/v"}
+
 // tmpfsAt is a file with one tmpfs.
 func tmpfsAt(path, more string) string {
 	return "version: 1\n" + more + "directories: [{path: " + path + ", method: tmpfs}]\n"
@@ -57,6 +60,12 @@ func TestLoadOrder(t *testing.T) {
 		{"replaced in place", files("gons.yaml",
 			"version: 1\ndirectories: [{path: /a, method: tmpfs}, {path: /b, method: tmpfs}]\n",
 			"gons.d/x.yaml", tmpfsAt("/a/", "")), "gons.yaml gons.d/x.yaml -> /a@gons.d/x.yaml /b@gons.yaml"},
+		{"several replace several", files("gons.yaml", "version: 1\ndirectories: [{path: /a, method: tmpfs}, "+
+			"{path: /b, method: tmpfs}, {path: /a, method: tmpfs, init: none}]\n", "gons.d/x.yaml",
+			"version: 1\ndirectories: [{path: /c, method: tmpfs}, {path: /a, method: tmpfs}, {path: /d, method: tmpfs}, "+
+				"{path: /a, method: tmpfs}, {path: /c, method: tmpfs}]\n"),
+			"gons.yaml gons.d/x.yaml -> /a@gons.d/x.yaml /a@gons.d/x.yaml /b@gons.yaml " +
+				"/c@gons.d/x.yaml /d@gons.d/x.yaml /c@gons.d/x.yaml"},
 		{"drop-ins alone", files("gons.d/x.yaml", tmpfsAt("/a", ""), "namespace.conf", "/t x tmpfs"),
 			"gons.d/x.yaml -> /a@gons.d/x.yaml"},
 		{"YAML before namespace.conf", files("gons.yaml", "version: 1", "namespace.conf", "/t x tmpfs"),
@@ -78,10 +87,47 @@ func TestLoadOrder(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := summary(Load(c.files, at)); got != c.want {
+			if got := summary(Load(c.files, at, Reading{})); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 		})
+	}
+}
+
+// The vendor's files are read where the host has none of that name.
+func TestLoadVendor(t *testing.T) {
+	cases := []struct {
+		name  string
+		files memFiles
+		want  string
+	}{
+		{"the vendor's alone", files("v/namespace.conf", "/v x tmpfs"), "v/namespace.conf -> /v@v/namespace.conf"},
+		{"the host's first", files("v/namespace.conf", "bad", "namespace.conf", ""), "namespace.conf ->"},
+		{"gons.yaml before both", files("v/namespace.conf", "bad", "gons.yaml", "version: 1"), "gons.yaml ->"},
+		{"drop-ins of both", files("namespace.conf", "", "namespace.d/b.conf", "/b x tmpfs", "v/namespace.d/B.conf", "/B x tmpfs",
+			"v/namespace.d/b.conf", "bad", "v/namespace.d/a.conf", "/a x tmpfs", "namespace.d/c.conf", "/c x tmpfs",
+			"v/namespace.d/.d.conf", "bad", "v/namespace.d/d", "bad"),
+			"namespace.conf v/namespace.d/B.conf v/namespace.d/a.conf namespace.d/b.conf namespace.d/c.conf -> " +
+				"/B@v/namespace.d/B.conf /a@v/namespace.d/a.conf /b@namespace.d/b.conf /c@namespace.d/c.conf"},
+		{"no namespace.conf", files("v/namespace.d/a.conf", "/a x tmpfs"),
+			"cannot find /c/gons.yaml or /c/namespace.conf: file does not exist"},
+	}
+	for _, c := range cases {
+		if got := summary(Load(c.files, withVendor, Reading{})); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.want)
+		}
+	}
+	if got := summary(Load(cases[0].files, at, Reading{})); got != "cannot find /c/gons.yaml or /c/namespace.conf: file does not exist" {
+		t.Errorf("without a vendor: got %s", got)
+	}
+}
+
+func TestStandardInit(t *testing.T) {
+	if got := fmt.Sprint(Default.StandardInit()); got != "[/etc/security/namespace.init /usr/share/pam/security/namespace.init]" {
+		t.Error("got ", got)
+	}
+	if got := fmt.Sprint(Locations{LegacyInit: "/a"}.StandardInit()); got != "[/a]" {
+		t.Error("got ", got)
 	}
 }
 
@@ -96,13 +142,14 @@ func TestLoadReadErrors(t *testing.T) {
 		"namespace.conf":     "cannot read the configuration: open /c/namespace.conf: permission denied",
 		"namespace.d":        "cannot list the configuration: open /c/namespace.d: permission denied",
 		"namespace.d/a.conf": "cannot read the configuration: open /c/namespace.d/a.conf: permission denied",
+		"v/namespace.d":      "cannot list the configuration: open /c/v/namespace.d: permission denied",
 	} {
 		f := files(good...)
-		if strings.HasPrefix(broken, "namespace") {
+		if strings.Contains(broken, "namespace") {
 			f = files(good[4:]...)
 		}
 		f.broken["/c/"+broken] = fs.ErrPermission
-		cfg, err := Load(f, at)
+		cfg, err := Load(f, withVendor, Reading{})
 		if cfg != nil || !errors.Is(err, fs.ErrPermission) || err.Error() != want {
 			t.Errorf("%s: got %v, %v; want %s", broken, cfg, err, want)
 		}
@@ -113,7 +160,7 @@ func TestLoadReadErrors(t *testing.T) {
 func TestLoadVanishedDropIn(t *testing.T) {
 	f := files("gons.d/a.yaml", "version: 1", "namespace.conf", "/t x tmpfs")
 	f.broken["/c/gons.d/a.yaml"] = fs.ErrNotExist
-	cfg, err := Load(f, at)
+	cfg, err := Load(f, at, Reading{})
 	want := "cannot read the configuration: open /c/gons.d/a.yaml: file does not exist"
 	if cfg != nil || fmt.Sprint(err) != want {
 		t.Errorf("got %v, %v; want %s", cfg, err, want)
@@ -123,11 +170,12 @@ func TestLoadVanishedDropIn(t *testing.T) {
 func TestLoadOverrides(t *testing.T) {
 	cfg, err := Load(files(
 		"gons.yaml",
-		"version: 1\nnamespace: {propagation: private, home: slave, always: true}\nexempt: {users: [root, a], groups: [g]}\n",
+		"version: 1\nnamespace: {propagation: private, home: slave, always: true, names: md5, inherited: unmount}\n"+
+			"selinux: {required: true, context: current}\nexempt: {users: [root, a], groups: [g]}\n",
 		"gons.d/1.yaml", "version: 1\nnamespace: {propagation: shared}\nexempt: {users: [b, a], services: [su]}\n",
-		"gons.d/2.yaml", "version: 1\nnamespace: {always: false}\n",
+		"gons.d/2.yaml", "version: 1\nnamespace: {always: false, names: plain}\nselinux: {required: false}\n",
 		"gons.d/3.yml", "never read",
-	), at)
+	), at, Reading{})
 	if err != nil {
 		t.Fatal(allErrors(err))
 	}
@@ -136,12 +184,12 @@ func TestLoadOverrides(t *testing.T) {
 
 // A drop-in of the wrong name is told of even where it leaves namespace.conf in charge.
 func TestLoadWarnsBeforeLegacy(t *testing.T) {
-	cfg, err := Load(files("gons.d/a.yml", "version: 1", "namespace.conf", "/t x tmpfs:wat"), at)
+	cfg, err := Load(files("gons.d/a.yml", "version: 1", "namespace.conf", "/t x tmpfs:wat"), at, Reading{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "/c/gons.d/a.yml: not read: only names that end in .yaml are\n" +
-		"/c/namespace.conf:1:6: unknown flag \"wat\" is ignored"
+		"/c/namespace.conf:1:12: unknown flag \"wat\" is ignored"
 	if got := allWarnings(cfg); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -152,7 +200,7 @@ func TestLoadTooManyFiles(t *testing.T) {
 	for i := range MaxFiles + 1 {
 		f.text[fmt.Sprintf("/c/gons.d/%d.yaml", i)] = "version: 1"
 	}
-	if got, want := summary(Load(f, at)), "/c/gons.d: 1001 files; at most 1000 expected"; got != want {
+	if got, want := summary(Load(f, at, Reading{})), "/c/gons.d: 1001 files; at most 1000 expected"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -164,11 +212,11 @@ func TestLoadTooManyDirectories(t *testing.T) {
 		fmt.Fprintf(&list, "- {path: /d%d, method: tmpfs}\n", i)
 	}
 	f := files("gons.yaml", "version: 1\ndirectories:\n"+list.String(), "gons.d/a.yaml", tmpfsAt("/d7", ""))
-	if cfg, err := Load(f, at); err != nil || len(cfg.Directories) != MaxDirectories {
+	if cfg, err := Load(f, at, Reading{}); err != nil || len(cfg.Directories) != MaxDirectories {
 		t.Errorf("got %v", err)
 	}
 	f.text["/c/gons.d/b.yaml"] = tmpfsAt("/more", "")
-	if got, want := summary(Load(f, at)),
+	if got, want := summary(Load(f, at, Reading{})),
 		"/c/gons.d/b.yaml:2:15: more than 1000 directories in all files"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -185,7 +233,7 @@ func TestLoadFile(t *testing.T) {
 		"bad":            "/c/bad:1:1: instance_prefix missing: \"polydir instance_prefix method [users]\" expected",
 		"missing":        "cannot read the configuration: open /c/missing: file does not exist",
 	} {
-		if got := summary(LoadFile(f, "/c/"+file)); got != want {
+		if got := summary(LoadFile(f, "/c/"+file, Reading{})); got != want {
 			t.Errorf("%s: got %s, want %s", file, got, want)
 		}
 	}

@@ -2,8 +2,6 @@ package config
 
 import (
 	"bytes"
-	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -11,17 +9,17 @@ import (
 // pam_namespace.c and argv_parse.c read it. The error is Errors: where pam_namespace refuses a line, so does this.
 //
 // What pam_namespace takes without a word although it can't have been meant is taken too, with a Warning, because a
-// host must be able to change the module's name and nothing else. What this version can't do (level, context, init
-// scripts) is an error: a directory that is quietly less private is worse than no session.
+// host must be able to change the module's name and nothing else.
 func ParseNamespaceConf(file string, data []byte) (*Config, error) {
 	cfg := defaults()
 	cfg.Files = []string{file}
-	return finish(cfg, parseLegacyInto(cfg, file, data))
+	return finish(cfg, parseLegacyInto(cfg, Reading{}, file, data))
 }
 
 // parseLegacyInto adds the lines of a file to a Config and returns the problems in order.
-func parseLegacyInto(cfg *Config, file string, data []byte) Errors {
-	p := legacyParser{cfg: cfg}
+func parseLegacyInto(cfg *Config, how Reading, file string, data []byte) Errors {
+	cfg.Legacy = true
+	p := legacyParser{cfg: cfg, how: how}
 	if len(data) > MaxFileSize {
 		p.bad.add(Pos{File: file}, "longer than %d bytes", MaxFileSize)
 		return p.bad
@@ -40,20 +38,58 @@ func parseLegacyInto(cfg *Config, file string, data []byte) Errors {
 // legacyParser reads the lines of one file.
 type legacyParser struct {
 	cfg *Config
+	how Reading
 	bad Errors
 }
 
+// leftOutLine ends the warning about a line that SkipBad leaves out.
+const leftOutLine = "; this line is left out"
+
 // line reads one line that begins at pos and adds its directory, if it has one.
 func (p *legacyParser) line(pos Pos, text string) {
+	bad, warnings := len(p.bad), len(p.cfg.Warnings)
+	d, ok := p.directory(pos, text)
+	switch {
+	case len(p.bad) > bad && p.how.SkipBad:
+		p.cfg.Warnings = p.cfg.Warnings[:warnings]
+		p.cfg.warn(p.bad[bad].Pos, "%s"+leftOutLine, p.bad[bad].Text)
+		p.bad = p.bad[:bad]
+	case ok && len(p.bad) == bad:
+		p.add(d)
+	}
+}
+
+// directory reads the directory of a line; false where it has none, or one that applies to nobody.
+func (p *legacyParser) directory(pos Pos, text string) (Directory, bool) {
+	fields, ok := p.fields(pos, text)
+	if !ok {
+		return Directory{}, false
+	}
+	d := Directory{Pos: fields[0].pos(pos)}
+	p.method(&d, pos, fields[2])
+	d.Path = p.path("polydir", fields[0].pos(pos), cleanDir(fields[0].text), true)
+	prefix := p.path("instance_prefix", fields[1].pos(pos), cleanInstances(fields[1].text), d.Method != MethodTmpfs)
+	if d.Method != MethodTmpfs {
+		d.InstancePrefix = prefix
+	}
+	applies := true
+	if len(fields) > 3 {
+		applies = p.users(&d, pos, fields[3])
+	}
+	return d, applies
+}
+
+// fields splits a line; false where it is empty, or lacks one of the three fields that every line needs.
+func (p *legacyParser) fields(pos Pos, text string) ([]field, bool) {
 	// C would end the string here, and the rest of the line would be a comment that looks like configuration.
 	if strings.Contains(text, "\x00") {
 		p.bad.add(pos, "a NUL byte")
-		return
+		return nil, false
 	}
 	text, _, _ = strings.Cut(text, "#")
 	fields, closed := splitFields(text)
 	if len(fields) == 0 {
-		return
+		return nil, false
 	}
 	if !closed {
 		p.cfg.warn(pos, "an unterminated quote; note that # begins a comment in quotes too")
@@ -61,35 +97,13 @@ func (p *legacyParser) line(pos Pos, text string) {
 	if len(fields) < 3 {
 		missing := []string{"instance_prefix", "method"}[len(fields)-1]
 		p.bad.add(fields[0].pos(pos), `%s missing: "polydir instance_prefix method [users]" expected`, missing)
-		return
+		return nil, false
 	}
 	if len(fields) > 4 {
 		p.cfg.warn(fields[4].pos(pos), "%s is ignored, as is what follows it: the list of users has no spaces in it",
 			quote(fields[4].text))
 	}
-	p.directory(pos, fields)
-}
-
-// directory adds the directory of a line with at least three fields, unless there is a problem with it.
-func (p *legacyParser) directory(pos Pos, fields []field) {
-	before := len(p.bad)
-	d := Directory{Pos: fields[0].pos(pos)}
-	flags := p.method(&d, fields[2].pos(pos), fields[2].text)
-	for _, flag := range flags {
-		p.flag(&d, fields[2].pos(pos), flag)
-	}
-	d.Path = p.path("polydir", fields[0].pos(pos), stripSlashes(fields[0].text), true)
-	prefix := p.path("instance_prefix", fields[1].pos(pos), fields[1].text, d.Method != MethodTmpfs)
-	if d.Method != MethodTmpfs {
-		d.InstancePrefix = prefix
-	}
-	applies := true
-	if len(fields) > 3 {
-		applies = p.users(&d, fields[3].pos(pos), fields[3].text)
-	}
-	if len(p.bad) == before && applies {
-		p.add(d)
-	}
+	return fields, true
 }
 
 // add appends a directory. pam_namespace mounts one over the other where there are two for one path.
@@ -99,9 +113,7 @@ func (p *legacyParser) add(d Directory) {
 		p.bad.add(d.Pos, "more than %d directories in all files", MaxDirectories)
 		return
 	}
-	if i := slices.IndexFunc(*have, func(old Directory) bool { return old.Path == d.Path }); i >= 0 {
-		p.cfg.warn(d.Pos, "%s is also at %s; the instance of this line hides the other", quote(d.Path), (*have)[i].Pos)
-	}
+	p.cfg.warnHidden(*have, d)
 	*have = append(*have, d)
 }
 
@@ -121,49 +133,33 @@ func (p *legacyParser) path(what string, pos Pos, text string, rooted bool) stri
 	return text
 }
 
-// stripSlashes drops trailing slashes but never the first.
-func stripSlashes(path string) string {
-	for len(path) > 1 && path[len(path)-1] == '/' {
-		path = path[:len(path)-1]
+// cleanDir drops the components of a polydir that lead nowhere, empty ones and ".", so that a path has one spelling.
+func cleanDir(path string) string {
+	clean := cleanDots(path)
+	if clean == "" && path != "" {
+		return "/"
 	}
-	return path
+	return clean
 }
 
-// users reads the list of names: those that get no instance or, after "~", the only ones that do. It returns false
-// where nobody is left, which an empty Only couldn't say.
-func (p *legacyParser) users(d *Directory, pos Pos, text string) bool {
-	list, only := strings.CutPrefix(text, "~")
-	var names []string
-	for name := range strings.SplitSeq(list, ",") {
-		if name == "" {
-			p.cfg.warn(pos, "an empty name in the list of users")
-			continue
-		}
-		if problem := suspectName(name); problem != "" {
-			p.cfg.warn(pos, "%s", problem)
-		}
-		names = append(names, name)
+// cleanInstances does so in an instance_prefix. What follows the last slash stays: an instance's name goes on there.
+func cleanInstances(prefix string) string {
+	i := strings.LastIndexByte(prefix, '/')
+	if i < 0 {
+		return prefix
 	}
-	if !only {
-		d.Except.Users = names
-		return true
-	}
-	d.Only.Users = names
-	if len(names) == 0 {
-		p.cfg.warn(pos, `"~" without a name: this line applies to nobody`)
-	}
-	return len(names) > 0
+	return cleanDots(prefix[:i]) + prefix[i:]
 }
 
-// suspectName says why a name in a list is hardly a user's; "" where it may be.
-func suspectName(name string) string {
-	switch {
-	case name[0] == '~':
-		return fmt.Sprintf(`%s is read as a user's name: "~" has a meaning only before the first name`, quote(name))
-	case strings.ContainsRune("@%*!+", rune(name[0])):
-		return fmt.Sprintf("%s is read as a user's name: there are no groups or patterns here", quote(name))
-	case checkName(name) != nil:
-		return checkName(name).Error()
+// cleanDots is cleanDir that leaves nothing of the root. The first component is a variable, or nothing.
+func cleanDots(path string) string {
+	first, rest, _ := strings.Cut(path, "/")
+	var out strings.Builder
+	out.WriteString(first)
+	for part := range strings.SplitSeq(rest, "/") {
+		if part != "" && part != "." {
+			out.WriteString("/" + part)
+		}
 	}
-	return ""
+	return out.String()
 }

@@ -1,18 +1,50 @@
 package config
 
-import "unicode/utf8"
+import (
+	"iter"
+	"strings"
+	"unicode/utf8"
+)
 
 // field is one word of a line of namespace.conf.
 type field struct {
 	// column counts characters from 1.
 	column int
 	text   string
+	// plain says that the text is as it was written, without quotes and backslashes.
+	plain bool
 }
 
 // pos is the field's place on the line that begins at line.
 func (f field) pos(line Pos) Pos {
 	line.Column = f.column
 	return line
+}
+
+// cutPrefix returns the field without a prefix, and whether it had that.
+func (f field) cutPrefix(prefix string) (field, bool) {
+	rest, found := strings.CutPrefix(f.text, prefix)
+	if found && f.plain {
+		f.column += utf8.RuneCountInString(prefix)
+	}
+	f.text = rest
+	return f, found
+}
+
+// parts yields the parts of a field between separators, empty ones too, each with its place. In a field that isn't plain
+// that is the field's own: where a part began isn't known any more.
+func (f field) parts(line Pos, separator string) iter.Seq2[Pos, string] {
+	return func(yield func(Pos, string) bool) {
+		pos := f.pos(line)
+		for part := range strings.SplitSeq(f.text, separator) {
+			if !yield(pos, part) {
+				return
+			}
+			if f.plain {
+				pos.Column += utf8.RuneCountInString(part) + len(separator)
+			}
+		}
+	}
 }
 
 // isSpace is isspace(3) in the C locale.
@@ -31,7 +63,9 @@ func splitFields(line string) (fields []field, closed bool) {
 			return fields, !s.quoted
 		}
 		column := s.column
-		fields = append(fields, field{column: column, text: s.word()})
+		s.plain = true
+		text := s.word()
+		fields = append(fields, field{column, text, s.plain})
 	}
 }
 
@@ -40,6 +74,8 @@ type splitter struct {
 	rest   string
 	column int
 	quoted bool
+	// plain says that the word has had no quote or backslash yet.
+	plain bool
 }
 
 // next takes one byte; a column ends with the first byte of the next character.
@@ -65,12 +101,13 @@ func (s *splitter) word() string {
 	for s.rest != "" {
 		switch c := s.next(); {
 		case c == '"':
-			s.quoted = !s.quoted
+			s.quoted, s.plain = !s.quoted, false
 		case s.quoted:
 			out = append(out, c)
 		case isSpace(c):
 			return string(out)
 		case c == '\\':
+			s.plain = false
 			out = append(out, s.escaped())
 		default:
 			out = append(out, c)

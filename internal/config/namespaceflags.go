@@ -3,58 +3,163 @@ package config
 import (
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// The words of namespace.conf's third field.
+// The words of namespace.conf's third field. ignoreInitError is gons' own: pam_namespace, which ignores both what a
+// script says and flags that it doesn't know, reads such a line as it did.
 var (
 	legacyMethods = []string{"user", "context", "level", "tmpdir", "tmpfs"}
 	legacyFlags   = []string{"create", "noinit", "iscript", "shared", "mntopts"}
+	flagNames     = append(slices.Clone(legacyFlags), ignoreInitError)
 )
 
-// method reads the method and returns the flags after it. As with strtok(3), colons that follow one another are one.
-func (p *legacyParser) method(d *Directory, pos Pos, text string) (flags []string) {
-	words := strings.FieldsFunc(text, func(r rune) bool { return r == ':' })
-	if len(words) == 0 {
-		words = []string{""}
+const ignoreInitError = "ignore_init_error"
+
+// method reads the method and the flags after it. As with strtok(3), colons that follow one another are one.
+func (p *legacyParser) method(d *Directory, line Pos, text field) {
+	f := flagReader{legacyParser: p, d: d}
+	first := true
+	for pos, word := range text.parts(line, ":") {
+		f.pos = pos
+		switch {
+		case word == "":
+		case first:
+			first = false
+			f.methodName(word)
+		default:
+			f.flag(word)
+		}
 	}
-	switch name := words[0]; {
-	case name == "level" || name == "context":
-		p.bad.add(pos, "method %s needs SELinux support, which this version does not have", name)
-	case slices.Contains(legacyMethods, name):
-		d.Method = Method(name)
-	default:
-		p.bad.add(pos, "method %s is not one of %s%s", quote(name), strings.Join(methodWords, ", "),
-			didYouMean(name, legacyMethods))
+	if first {
+		f.pos = text.pos(line)
+		f.methodName("")
 	}
-	return words[1:]
+	d.Init = f.init.init()
+	if f.init.none && f.init.script != "" {
+		p.cfg.warn(text.pos(line), "flag iscript has no effect with noinit")
+	}
+}
+
+// flagReader reads the third field of one line.
+type flagReader struct {
+	*legacyParser
+	d *Directory
+	// pos is where the word stands that is read.
+	pos  Pos
+	init initFlags
+}
+
+// methodName reads the method.
+func (f *flagReader) methodName(name string) {
+	if slices.Contains(legacyMethods, name) {
+		f.d.Method = Method(name)
+		return
+	}
+	f.bad.add(f.pos, "method %s is not one of %s%s", quote(name), strings.Join(methodWords, ", "),
+		didYouMean(name, legacyMethods))
+}
+
+// initFlags are what a line's flags say of its init script.
+type initFlags struct {
+	none, ignoreFailure bool
+	script              string
+}
+
+// init is what they come to: noinit counts whatever else there is.
+func (f initFlags) init() Init {
+	switch {
+	case f.none:
+		return Init{}
+	case f.script != "":
+		return Init{Kind: InitScript, Script: f.script, IgnoreFailure: f.ignoreFailure}
+	}
+	return Init{Kind: InitStandard, IgnoreFailure: f.ignoreFailure}
 }
 
 // flag reads one flag. pam_namespace compares only as many bytes as the flag it knows has, and drops what it doesn't
 // know without a word.
-func (p *legacyParser) flag(d *Directory, pos Pos, text string) {
+func (f *flagReader) flag(text string) {
+	if text == ignoreInitError {
+		f.init.ignoreFailure = true
+		return
+	}
 	given, _, _ := strings.Cut(text, "=")
 	i := slices.IndexFunc(legacyFlags, func(known string) bool { return strings.HasPrefix(text, known) })
 	if i < 0 {
-		p.cfg.warn(pos, "unknown flag %s is ignored%s", quote(given), didYouMean(given, legacyFlags))
+		f.warn("unknown flag %s is ignored%s", quote(given), didYouMean(given, flagNames))
 		return
 	}
 	name := legacyFlags[i]
-	if given != name {
-		p.cfg.warn(pos, "flag %s is read as %q", quote(text), name)
-	}
 	value, hasValue := strings.CutPrefix(text[len(name):], "=")
+	if !hasValue {
+		value = "" // what a flag merely begins with is all that counts of it
+	}
+	switch {
+	case given != name:
+		f.warn("flag %s is read as %q", quote(text), name)
+	case hasValue && (name == "noinit" || name == "shared"):
+		f.warn("flag %s is read as %q: it takes no value", quote(text), name)
+	}
+	f.known(name, value, hasValue)
+}
+
+// known reads a flag by its full name.
+func (f *flagReader) known(name, value string, hasValue bool) {
 	switch name {
 	case "create":
-		d.Create = p.createFlag(pos, value, hasValue)
+		f.d.Create = f.createFlag(f.pos, value, hasValue)
+	case "noinit":
+		f.init.none = true
 	case "iscript":
-		p.bad.add(pos, "init scripts are not supported by this version")
+		f.iscriptFlag(value)
 	case "shared":
-		p.cfg.warn(pos, "flag shared has no effect with method %s", d.Method)
+		f.sharedFlag()
 	case "mntopts":
-		p.mntoptsFlag(d, pos, value, hasValue)
+		f.mntoptsFlag(f.d, f.pos, value, hasValue)
+	}
+}
+
+// warn warns of a flag.
+func (f *flagReader) warn(format string, args ...any) {
+	f.cfg.warn(f.pos, format, args...)
+}
+
+// sharedFlag reads the flag that pam_namespace heeds where names have a context in them.
+func (f *flagReader) sharedFlag() {
+	switch f.d.Method {
+	case MethodLevel, MethodContext:
+		f.d.Shared = true
+	case MethodUser:
+		f.warn("flag shared has no effect with method user; `shared: true` in gons.yaml has")
+	default:
+		f.warn("flag shared has no effect with method %s", f.d.Method)
+	}
+}
+
+// iscriptFlag reads the path of a script; without one, pam_namespace runs the standard script as if the flag weren't
+// there, or the script of an earlier iscript.
+func (f *flagReader) iscriptFlag(value string) {
+	if value == "" {
+		f.warn("flag iscript without a path has no effect")
+		return
+	}
+	if f.init.script != "" {
+		f.warn("an earlier iscript is ignored: the last one counts")
+	}
+	script := value
+	if !strings.HasPrefix(script, "/") {
+		script = ScriptDir + "/" + script
+	}
+	f.init.script = path.Clean(script)
+	switch {
+	case len(f.init.script) > maxPath:
+		f.bad.add(f.pos, "iscript is longer than %d bytes", maxPath)
+	case slices.Contains(strings.Split(value, "/"), ".."):
+		f.warn("iscript %s is read as %s", quote(value), quote(f.init.script))
 	}
 }
 
@@ -65,9 +170,10 @@ func (p *legacyParser) createFlag(pos Pos, value string, hasValue bool) *Create 
 	}
 	parts := append(strings.SplitN(value, ",", 3), "", "")
 	c := &Create{Mode: p.createMode(pos, parts[0]), Owner: parts[1], Group: parts[2]}
-	for _, name := range parts[1:3] {
+	for i, name := range parts[1:3] {
 		if name != "" {
 			p.checkCreateName(pos, name)
+			p.cfg.named(p.how, pos, name, i == 1)
 		}
 	}
 	return c
@@ -172,4 +278,9 @@ func (p *legacyParser) mntoptsFlag(d *Directory, pos Pos, value string, hasValue
 	}
 	d.Options = splitOptions(value)
 	p.cfg.warnNearFlags(pos, d.Options.Data...)
+	for _, option := range d.Options.Data {
+		if problem := optionVariables.unknown(option); problem != nil {
+			p.cfg.warn(pos, "mntopts: %v", problem)
+		}
+	}
 }

@@ -3,6 +3,9 @@ package config
 // maxSuggested is the longest word that is compared: distance is quadratic, and no word of ours comes near it.
 const maxSuggested = 32
 
+// DidYouMean returns ` (did you mean "x"?)` for the known word closest to text, or "" where none is close.
+func DidYouMean(text string, known []string) string { return didYouMean(text, known) }
+
 // didYouMean returns ` (did you mean "x"?)` for the known word closest to text, or "" where none is close.
 func didYouMean(text string, known []string) string {
 	if word := nearest(text, known); word != "" {

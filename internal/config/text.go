@@ -21,15 +21,15 @@ func cleanPath(text string) (string, error) {
 	if text == "" {
 		return "", errors.New("an absolute path expected, not an empty one")
 	}
-	if len(text) > maxPath {
-		return "", fmt.Errorf("longer than %d bytes", maxPath)
-	}
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return "", fmt.Errorf("%s contains a control character", quote(text))
 	}
-	plain, err := plainVariables(text)
+	plain, err := pathVariables.plain(text)
 	if err != nil {
 		return "", err
+	}
+	if len(plain) > maxPath {
+		return "", fmt.Errorf("longer than %d bytes", maxPath)
 	}
 	if !isRooted(plain) {
 		return "", fmt.Errorf(`%s does not begin with "/" or "$HOME"`, quote(text))
@@ -64,51 +64,12 @@ func joinClean(path string) (string, error) {
 	return joined, nil
 }
 
-// variable matches what follows a "$" that gons.yaml allows: a whole name, in braces where a word goes on after it.
-var variable = lazyPattern(`^(?:(HOME|USER)\b|\{(HOME|USER)\})`)
-
-// plainVariables turns ${HOME} and ${USER} into $HOME and $USER and refuses any other "$".
-//
-// Package polyinst expands as pam_namespace does, by prefix: $USERx is the user's name and an x. So the braces can go,
-// and what they were needed for, telling $USERNAME from ${USER}NAME, is settled here.
-func plainVariables(text string) (string, error) {
-	var out strings.Builder
-	rest := text
-	for {
-		before, after, found := strings.Cut(rest, "$")
-		out.WriteString(before)
-		if !found {
-			return out.String(), nil
-		}
-		m := variable().FindStringSubmatch(after)
-		if m == nil {
-			return "", unknownVariable(after)
-		}
-		out.WriteString("$" + m[1] + m[2])
-		rest = after[len(m[0]):]
+// cleanScript checks an absolute path of a script in gons.yaml and returns it without doubled and trailing slashes.
+func cleanScript(text string) (string, error) {
+	if strings.Contains(text, "$") {
+		return "", fmt.Errorf("%s: there are no variables in the path of a script", quote(text))
 	}
-}
-
-// unknownVariable says what is wrong with the text after a "$".
-func unknownVariable(after string) error {
-	for _, name := range []string{"HOME", "USER"} {
-		if strings.HasPrefix(after, name) {
-			return fmt.Errorf("%s is ambiguous: write ${%s} where a letter, a digit or _ follows",
-				quote("$"+word(after)), name)
-		}
-	}
-	return fmt.Errorf("unknown variable %s; only $HOME and $USER are known", quote("$"+word(after)))
-}
-
-// word returns the letters, digits and _ that text begins with, after "{" where there is one.
-func word(text string) string {
-	end := strings.IndexFunc(text, func(r rune) bool {
-		return r != '{' && r != '}' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	})
-	if end < 0 {
-		return text
-	}
-	return text[:end]
+	return cleanPath(text)
 }
 
 // cleanPrefix checks the beginning of an instance's name in gons.yaml; the result is as for cleanPath.
@@ -122,7 +83,7 @@ func cleanPrefix(text string) (string, error) {
 	if strings.Contains(text, "..") {
 		return "", fmt.Errorf(`%s contains ".."`, quote(text))
 	}
-	plain, err := plainVariables(text)
+	plain, err := pathVariables.plain(text)
 	if err != nil {
 		return "", err
 	}
@@ -163,6 +124,19 @@ func octal(text string) (uint32, error) {
 func octalText(text string) (string, error) {
 	mode, err := octal(text)
 	return fmt.Sprintf("%04o", mode), err
+}
+
+// ownerID checks a user's or group's number, or the variable that stands for one, and returns it with the variable plain.
+func ownerID(text string) (string, error) {
+	plain, err := optionVariables.plain(text)
+	if err != nil {
+		return "", err
+	}
+	id, err := strconv.ParseUint(plain, 10, 32)
+	if plain == "$UID" || plain == "$GID" || err == nil && id < math.MaxUint32 && strconv.FormatUint(id, 10) == plain {
+		return plain, nil
+	}
+	return "", fmt.Errorf("a number, $UID or $GID expected, not %s", quote(text))
 }
 
 // Numbers as tmpfs(5) takes them. A leading zero would make the kernel read octal.

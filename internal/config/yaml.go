@@ -8,15 +8,20 @@ import (
 
 // The words of gons.yaml, as gons.yaml(5) lists them.
 var (
-	rootKeys      = []string{"version", "namespace", "exempt", "directories"}
-	namespaceKeys = []string{"scope", "propagation", "home", "always"}
+	rootKeys      = []string{"version", "namespace", "selinux", "exempt", "directories"}
+	namespaceKeys = []string{"scope", "propagation", "home", "always", "inherited", "names", "config_errors"}
+	selinuxKeys   = []string{"required", "context"}
 	selectorKeys  = []string{"users", "groups", "services"}
 	exemptKeys    = append(slices.Clone(selectorKeys), "action")
 
 	propagationWords = []string{
 		string(PropagationSlave), string(PropagationPrivate), string(PropagationShared), string(PropagationUnchanged),
 	}
-	homeWords = []string{string(HomeInherit), string(HomeSlave)}
+	homeWords      = []string{string(HomeInherit), string(HomeSlave)}
+	inheritedWords = []string{string(InheritedKeep), string(InheritedUnmount), string(InheritedUnmountOnly)}
+	namesWords     = []string{"plain", "md5"}
+	errorsWords    = []string{"refuse", "skip"}
+	contextWords   = []string{string(ContextExec), string(ContextCurrent), string(ContextDefault)}
 )
 
 // ParseYAML reads one gons.yaml, named file in messages, and returns what it says with the defaults for the rest. The
@@ -24,24 +29,28 @@ var (
 func ParseYAML(file string, data []byte) (*Config, error) {
 	cfg := defaults()
 	cfg.Files = []string{file}
-	return finish(cfg, parseYAMLInto(cfg, file, data))
+	return finish(cfg, parseYAMLInto(cfg, Reading{}, file, data))
 }
 
 // parseYAMLInto adds a file to a Config: scalars override what is there, exempt names are added, and a directory
 // replaces an earlier file's of the same path. It returns the problems in order.
-func parseYAMLInto(cfg *Config, file string, data []byte) Errors {
-	p := yamlParser{file: file, cfg: cfg}
+func parseYAMLInto(cfg *Config, how Reading, file string, data []byte) Errors {
+	p := yamlParser{file: file, how: how, cfg: cfg}
+	names := len(cfg.Names)
 	if root := p.parse(data); root != nil && p.refuseShorthand(root) {
 		p.document(root)
 	}
+	slices.SortStableFunc(cfg.Names[names:], func(a, b Named) int { return a.Pos.compare(b.Pos) })
 	return p.bad.sorted()
 }
 
 // yamlParser walks the nodes of one file.
 type yamlParser struct {
 	file string
-	cfg  *Config
-	bad  Errors
+	// how is Reading; this file's config_errors: skip adds SkipBad.
+	how Reading
+	cfg *Config
+	bad Errors
 	// dirs are this file's directories so far.
 	dirs []Directory
 }
@@ -54,6 +63,9 @@ func (p *yamlParser) document(root *yaml.Node) {
 	}
 	if n := s.nodes["namespace"]; n != nil {
 		p.namespace(n)
+	}
+	if n := s.nodes["selinux"]; n != nil {
+		p.selinux(n)
 	}
 	if n := s.nodes["exempt"]; n != nil {
 		p.exempt(n)
@@ -95,6 +107,36 @@ func (p *yamlParser) namespace(n *yaml.Node) {
 	if always, ok := p.boolean(s, "always"); ok {
 		p.cfg.Always = always
 	}
+	p.namespaceOptions(s)
+}
+
+// namespaceOptions reads what a PAM line can ask for, too.
+func (p *yamlParser) namespaceOptions(s section) {
+	o := &p.cfg.Options
+	if word, ok := p.word(s, "inherited", inheritedWords); ok {
+		o.Inherited = Inherited(word)
+	}
+	if word, ok := p.word(s, "names", namesWords); ok {
+		o.GenHash = word == "md5"
+	}
+	if word, ok := p.word(s, "config_errors", errorsWords); ok {
+		o.SkipBad = word == "skip"
+		p.how.SkipBad = p.how.SkipBad || o.SkipBad
+	}
+}
+
+// selinux reads the section of that name.
+func (p *yamlParser) selinux(n *yaml.Node) {
+	s, ok := p.section(n, "selinux", selinuxKeys)
+	if !ok {
+		return
+	}
+	if required, ok := p.boolean(s, "required"); ok {
+		p.cfg.Options.RequireSELinux = required
+	}
+	if word, ok := p.word(s, "context", contextWords); ok {
+		p.cfg.Options.Context = ContextSource(word)
+	}
 }
 
 // exempt reads the section of that name. A drop-in can add to the exempt, not take away.
@@ -135,6 +177,9 @@ func (p *yamlParser) names(s section, key string) []string {
 	for _, item := range p.list(s, key) {
 		if name, ok := p.text(item.node, item.where); ok && p.check(item, checkName(name)) {
 			names = append(names, name)
+			if key != "services" {
+				p.cfg.named(p.how, p.pos(item.node), name, key == "groups")
+			}
 		}
 		if p.bad.full() {
 			break

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -73,6 +74,17 @@ var yamlErrors = []parserTest{
 		`f:2:21: namespace.always: true or false expected, not "true"`},
 	{"always empty", "version: 1\nnamespace:\n  always:\n",
 		`f:3:10: namespace.always: true or false expected, not nothing`},
+	{"inherited", "version: 1\nnamespace: {inherited: unmounted}\n",
+		`f:2:24: namespace.inherited: "unmounted" is not one of keep, unmount, unmount-only (did you mean "unmount"?)`},
+	{"names", "version: 1\nnamespace: {names: md4}\n",
+		`f:2:20: namespace.names: "md4" is not one of plain, md5 (did you mean "md5"?)`},
+	{"config_errors", "version: 1\nnamespace: {config_errors: true}\n",
+		`f:2:28: namespace.config_errors: a string expected, not "true"; write it in quotes`},
+	{"selinux", "version: 1\nselinux: {require: true, context: execs}\n", "" +
+		"f:2:11: unknown key \"require\" in selinux (did you mean \"required\"?)\n" +
+		"f:2:35: selinux.context: \"execs\" is not one of exec, current, default (did you mean \"exec\"?)"},
+	{"selinux required", "version: 1\nselinux: {required: yes}\n", `f:2:21: selinux.required: true or false expected, not "yes"`},
+	{"selinux empty", "version: 1\nselinux:\n", `f:2:9: selinux: a mapping expected, not nothing`},
 	{"namespace empty", "version: 1\nnamespace:\n", `f:2:11: namespace: a mapping expected, not nothing`},
 
 	{"exempt action", "version: 1\nexempt: {action: host}\n",
@@ -93,21 +105,51 @@ var yamlErrors = []parserTest{
 		`f:2:15: directories[0]: a mapping expected, not the string "/tmp"`},
 	{"empty entry", "version: 1\ndirectories: [{}]\n",
 		"f:2:15: directories[0]: a path expected\nf:2:15: directories[0]: a method expected"},
-	{"method level", entry + "    method: level\n",
-		`f:5:13: directories[0].method: level is not supported by this version`},
 	{"method", entry + "    method: tmpf\n",
-		`f:5:13: directories[0].method: "tmpf" is not one of user, tmpfs, tmpdir (did you mean "tmpfs"?)`},
-	{"same path", entry + "    method: tmpfs\n  - path: //tmp/\n    method: tmpfs\n",
-		`f:6:11: directories[1].path: "/tmp" is also on line 4`},
+		`f:5:13: directories[0].method: "tmpf" is not one of user, tmpfs, tmpdir, level, context (did you mean "tmpfs"?)`},
 	{"keep", entry + "    method: tmpfs\n    keep: [.X11-unix]\n",
 		`f:6:11: directories[0].keep: not supported by this version`},
 	{"no instances", entry + "    method: user\n",
 		`f:4:5: directories[0]: instances expected: method user keeps them in a directory`},
+	{"no instances for level", entry + "    method: level\n  - {path: /a, method: context}\n", "" +
+		"f:4:5: directories[0]: instances expected: method level keeps them in a directory\n" +
+		"f:6:5: directories[1]: instances expected: method context keeps them in a directory"},
+	{"shared", entry + "    method: user\n    instances: /i\n    shared: true\n",
+		`f:7:13: directories[0].shared: a prefix expected, the name of the directory that all users share`},
+	{"shared with a dot", entry + "    method: user\n    instances: /i\n    prefix: .\n    shared: true\n",
+		`f:8:13: directories[0].shared: a prefix expected, the name of the directory that all users share`},
+	{"shared elsewhere", entry + "    method: tmpfs\n    shared: true\n  - {path: /a, method: tmpdir, instances: /i, shared: true}\n", "" +
+		"f:6:13: directories[0].shared: not expected: with method tmpfs every session has its own\n" +
+		"f:7:55: directories[1].shared: not expected: with method tmpdir every session has its own"},
+	{"parent_mode", entry + "    method: user\n    instances: /i\n    parent_mode: 0775\n",
+		`f:7:18: directories[0].parent_mode: 0775 is more than 0755: who can write there can make the instances of others`},
+	{"parent_mode sticky", entry + "    method: user\n    instances: /i\n    parent_mode: 1755\n",
+		`f:7:18: directories[0].parent_mode: 1755 is more than 0755: who can write there can make the instances of others`},
+	{"parent_mode word", entry + "    method: user\n    instances: /i\n    parent_mode: any!\n",
+		`f:7:18: directories[0].parent_mode: "any" or an octal mode such as "0755" expected, not "any!" (did you mean "any"?)`},
+	{"parent_mode list", entry + "    method: user\n    instances: /i\n    parent_mode: []\n",
+		`f:7:18: directories[0].parent_mode: a string or a number expected, not a list`},
+	{"parent_mode for tmpfs", entry + "    method: tmpfs\n    parent_mode: any\n",
+		`f:6:18: directories[0].parent_mode: not expected: method tmpfs has no instances on disk`},
+	{"init", entry + "    method: tmpfs\n    init: standart\n",
+		`f:6:11: directories[0].init: "standart" is not one of none, standard, builtin or an absolute path (did you mean "standard"?)`},
+	{"init relative", entry + "    method: tmpfs\n    init: {script: x.sh}\n",
+		`f:6:20: directories[0].init.script: "x.sh" is not one of none, standard, builtin or an absolute path`},
+	{"init with dots", entry + "    method: tmpfs\n    init: /a/../b\n",
+		`f:6:11: directories[0].init: "/a/../b" contains the component ".."`},
+	{"init with a variable", entry + "    method: tmpfs\n    init: /a/$USER\n",
+		`f:6:11: directories[0].init: "/a/$USER": there are no variables in the path of a script`},
+	{"init list", entry + "    method: tmpfs\n    init: [/a]\n", `f:6:11: directories[0].init: a string expected, not a list`},
+	{"init empty", entry + "    method: tmpfs\n    init: {}\n", `f:6:11: directories[0].init: a script expected`},
+	{"init keys", entry + "    method: tmpfs\n    init: {script: /a, on_failur: fail}\n",
+		`f:6:24: unknown key "on_failur" in directories[0].init (did you mean "on_failure"?)`},
+	{"init on_failure", entry + "    method: tmpfs\n    init: {script: /a, on_failure: ignored}\n",
+		`f:6:36: directories[0].init.on_failure: "ignored" is not one of fail, ignore (did you mean "ignore"?)`},
+	{"init of nothing", entry + "    method: tmpfs\n    init: {script: none, on_failure: ignore}\n",
+		`f:6:38: directories[0].init.on_failure: not expected: nothing is done that could fail`},
 	{"instances for tmpfs", entry + "    method: tmpfs\n    instances: /x\n    prefix: \"\"\n", "" +
 		"f:6:16: directories[0].instances: not expected: method tmpfs has no instances on disk\n" +
 		"f:7:13: directories[0].prefix: not expected: method tmpfs has no instances on disk"},
-	{"instances at the path", entry + "    method: tmpdir\n    instances: /tmp/\n",
-		`f:6:16: directories[0].instances: "/tmp" is the directory that an instance covers`},
 	{"instances relative", entry + "    method: user\n    instances: inst\n",
 		`f:6:16: directories[0].instances: "inst" does not begin with "/" or "$HOME"`},
 	{"prefix with a slash", entry + "    method: user\n    instances: /i\n    prefix: a/b\n",
@@ -132,6 +174,11 @@ var yamlErrors = []parserTest{
 		"f:6:19: directories[0].tmpfs.size: a size such as 1G, 512M or 50% expected, not \"1.5G\"\n" +
 		"f:6:33: directories[0].tmpfs.inodes: a number such as 100k or 1m expected, not \"10%\"\n" +
 		"f:6:44: directories[0].tmpfs.mode: an octal mode such as \"0755\" or \"1777\" expected, not \"rwx\""},
+	{"tmpfs owners", entry + "    method: tmpfs\n    tmpfs: {uid: root, gid: $USER}\n    options: [uid=$HOME, \"a=${UID\"]\n", "" +
+		"f:6:18: directories[0].tmpfs.uid: a number, $UID or $GID expected, not \"root\"\n" +
+		"f:6:29: directories[0].tmpfs.gid: a number, $UID or $GID expected, not \"$USER\"\n" +
+		"f:7:15: directories[0].options[0]: unknown variable \"$HOME\"; only $USER, $UID and $GID are known\n" +
+		"f:7:26: directories[0].options[1]: unknown variable \"${UID\"; only $USER, $UID and $GID are known"},
 	{"tmpfs as list", entry + "    method: tmpfs\n    tmpfs: [size=1G]\n",
 		`f:6:12: directories[0].tmpfs: a mapping expected, not a list`},
 	{"size twice", entry + "    method: tmpfs\n    tmpfs: {size: 1G, inodes: 1k}\n    options: [size=2G, nr_inodes=2k, mode=0, mode=1]\n", "" +
@@ -229,6 +276,116 @@ func TestYAMLPrefixErrors(t *testing.T) {
 		_, err := ParseYAML("f", []byte(text))
 		if got, want := allErrors(err), "f:6:11: directories[0].prefix: "+c.want; got != want {
 			t.Errorf("%s: got %s, want %s", c.yaml, got, want)
+		}
+	}
+}
+
+// What the keys of an entry, written behind its path, make of it.
+func TestYAMLEntry(t *testing.T) {
+	user := Directory{Path: "/tmp", Method: MethodUser, InstancePrefix: "/i/"}
+	with := func(change func(*Directory)) Directory {
+		d := user
+		change(&d)
+		return d
+	}
+	cases := []struct {
+		yaml string
+		want Directory
+	}{
+		{"method: level, shared: true", with(func(d *Directory) { d.Method, d.Shared = MethodLevel, true })},
+		{"method: context, shared: false", with(func(d *Directory) { d.Method = MethodContext })},
+		{"method: user, prefix: all, shared: true", with(func(d *Directory) { d.InstancePrefix, d.Shared = "/i/all", true })},
+		{"method: user, parent_mode: any", with(func(d *Directory) { d.AnyParent = true })},
+		{`method: user, parent_mode: "000"`, user},
+		{"method: user, parent_mode: 711", with(func(d *Directory) { d.ParentMode = 0o711 })},
+		{"method: user, init: none", user},
+		{"method: user, init: {script: none}", user},
+		{"method: user, init: standard", with(func(d *Directory) { d.Init.Kind = InitStandard })},
+		{"method: user, init: {script: builtin, on_failure: fail}", with(func(d *Directory) { d.Init.Kind = InitBuiltin })},
+		{"method: user, init: {script: standard, on_failure: ignore}",
+			with(func(d *Directory) { d.Init = Init{Kind: InitStandard, IgnoreFailure: true} })},
+		{"method: user, init: /a//b/", with(func(d *Directory) { d.Init = Init{Kind: InitScript, Script: "/a/b"} })},
+	}
+	for _, c := range cases {
+		cfg, err := ParseYAML("f", []byte("version: 1\ndirectories: [{path: /tmp, instances: /i, "+c.yaml+"}]\n"))
+		if err != nil {
+			t.Errorf("%s: %s", c.yaml, allErrors(err))
+			continue
+		}
+		validate(t, cfg)
+		if got := plainConfig(cfg).Directories[0]; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %+v, want %+v", c.yaml, got, c.want)
+		}
+	}
+}
+
+func TestYAMLOptions(t *testing.T) {
+	for yaml, want := range map[string]Options{
+		"namespace: {}": {},
+		"namespace: {inherited: keep, names: plain, config_errors: refuse}": {Inherited: InheritedKeep},
+		"namespace: {inherited: unmount-only, names: md5}":                  {Inherited: InheritedUnmountOnly, GenHash: true},
+		"selinux: {}": {},
+		"selinux: {required: true, context: current}":  {RequireSELinux: true, Context: ContextCurrent},
+		"selinux: {required: false, context: default}": {Context: ContextDefault},
+	} {
+		cfg, err := ParseYAML("f", []byte("version: 1\n"+yaml))
+		if err != nil || cfg.Options != want {
+			t.Errorf("%s: got %+v, %v, want %+v", yaml, cfg, err, want)
+		}
+	}
+}
+
+// With config_errors: skip, an entry that is wrong is left out, whole, and told of; all else stays an error.
+func TestYAMLSkipsBadEntries(t *testing.T) {
+	const skip = "version: 1\nnamespace: {config_errors: skip}\n"
+	cfg, err := ParseYAML("f", []byte(skip+"directories:\n- {path: /a, method: usr, options: [nosiud]}\n- {path: /b, method: tmpfs}\n- 1\n"))
+	if err != nil {
+		t.Fatal(allErrors(err))
+	}
+	want := "f:4:22: directories[0].method: \"usr\" is not one of user, tmpfs, tmpdir, level, context (did you mean \"user\"?); " +
+		"this entry is left out\n" +
+		"f:6:3: directories[2]: a mapping expected, not \"1\"; this entry is left out"
+	if got := allWarnings(cfg); got != want || len(cfg.Directories) != 1 || !cfg.Options.SkipBad {
+		t.Errorf("got %d directories and\n%s\nwant\n%s", len(cfg.Directories), got, want)
+	}
+	for _, text := range []string{"exempt: {users: [a b]}\n", "x: 1\n", "directories: {}\n", "directories: [\n", "namespace: {}\n"} {
+		if cfg, err := ParseYAML("f", []byte(skip+text)); err == nil {
+			t.Errorf("%s: got %+v, want an error", text, cfg)
+		}
+	}
+}
+
+// Two entries of one path are told of unless no session can have both.
+func TestYAMLWarnsOfSamePath(t *testing.T) {
+	cases := []struct {
+		first, second string
+		both          bool
+	}{
+		{"", "", true},
+		{"only: {users: [x]}", "", true},
+		{"only: {users: [x]}", "except: {users: [x, y]}", false},
+		{"except: {groups: [g]}", "only: {groups: [g]}", false},
+		{"only: {users: [x], groups: [g]}", "except: {users: [x]}", true},
+		{"only: {users: [x]}", "only: {users: [y]}", false},
+		{"only: {users: [x, y]}", "only: {users: [y]}", true},
+		{"only: {users: [x]}", "only: {groups: [y]}", true},
+		{"only: {services: [su]}", "only: {services: [sshd]}", false},
+		{"only: {services: [su]}", "except: {services: [su, cron]}", false},
+		{"only: {users: [x], services: [su]}", "except: {users: [z], services: [su]}", false},
+		{"except: {users: [x]}", "except: {users: [x]}", true},
+	}
+	for _, c := range cases {
+		cfg, err := ParseYAML("f", []byte("version: 1\ndirectories:\n- {path: /a, method: tmpfs, "+c.first+
+			"}\n- {path: /a, method: tmpfs, "+c.second+"}\n"))
+		if err != nil {
+			t.Fatal(allErrors(err))
+		}
+		want := ""
+		if c.both {
+			want = `f:4:3: "/a" is also at f:3:3; where both apply, the instance of this one hides the other's`
+		}
+		if got := allWarnings(cfg); got != want {
+			t.Errorf("%s, %s: got %q, want %q", c.first, c.second, got, want)
 		}
 	}
 }

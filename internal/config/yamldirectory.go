@@ -2,8 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 
 	"gopkg.in/yaml.v3"
 )
@@ -11,10 +9,13 @@ import (
 // The words of an entry of directories.
 var (
 	directoryKeys = []string{
-		"path", "method", "tmpfs", "options", "keep", "instances", "prefix", "create", "only", "except",
+		"path", "method", "tmpfs", "options", "keep", "instances", "prefix", "shared", "parent_mode", "init", "create",
+		"only", "except",
 	}
 	createKeys  = []string{"mode", "owner", "group"}
-	methodWords = []string{string(MethodUser), string(MethodTmpfs), string(MethodTmpdir)}
+	methodWords = []string{
+		string(MethodUser), string(MethodTmpfs), string(MethodTmpdir), string(MethodLevel), string(MethodContext),
+	}
 )
 
 // directories reads the list of that name and merges it into the Config.
@@ -26,61 +27,51 @@ func (p *yamlParser) directories(n *yaml.Node) {
 		return
 	}
 	for _, it := range items {
-		p.directory(it)
+		p.entry(it)
 	}
-	for _, d := range p.dirs {
-		p.merge(d)
-	}
+	p.merge()
 }
 
-// merge puts a directory in the place of an earlier file's of the same path, so that a drop-in doesn't change the
-// order of mounts, or at the end.
-func (p *yamlParser) merge(d Directory) {
-	have := &p.cfg.Directories
-	i := slices.IndexFunc(*have, func(old Directory) bool { return old.Path == d.Path })
+// entry reads one entry and adds it to p.dirs, or leaves it out where it is wrong and that is wanted.
+func (p *yamlParser) entry(it item) {
+	bad, warnings := len(p.bad), len(p.cfg.Warnings)
+	d, ok := p.directory(it)
 	switch {
-	case i >= 0:
-		(*have)[i] = d
-	case len(*have) == MaxDirectories:
-		p.bad.add(d.Pos, "more than %d directories in all files", MaxDirectories)
-	default:
-		*have = append(*have, d)
+	case len(p.bad) > bad && p.how.SkipBad:
+		p.cfg.Warnings = p.cfg.Warnings[:warnings]
+		p.cfg.warn(p.bad[bad].Pos, "%s; this entry is left out", p.bad[bad].Text)
+		p.bad = p.bad[:bad]
+	case ok && len(p.bad) == bad:
+		p.dirs = append(p.dirs, d)
 	}
 }
 
-// directory reads one entry and adds it to p.dirs.
-func (p *yamlParser) directory(it item) {
+// directory reads one entry.
+func (p *yamlParser) directory(it item) (Directory, bool) {
 	s, ok := p.section(it.node, it.where, directoryKeys)
 	if !ok {
-		return
+		return Directory{}, false
 	}
 	d := Directory{Pos: p.pos(it.node), Path: p.directoryPath(s), Method: p.method(s)}
 	if d.Method != "" {
-		d.InstancePrefix = p.instancePrefix(s, d)
+		p.instances(s, &d)
 		d.Options = p.mountOptions(s, d.Method)
 	}
 	p.keep(s)
+	d.Init = p.init(s)
 	d.Create = p.create(s)
 	d.Only = p.selector(s, "only")
 	d.Except = p.selector(s, "except")
-	p.dirs = append(p.dirs, d)
+	return d, true
 }
 
-// directoryPath reads the path, which no other entry of the file may have: two would hide one another.
+// directoryPath reads the path; "" where there is a problem.
 func (p *yamlParser) directoryPath(s section) string {
 	it, ok := p.required(s, "path")
 	if !ok {
 		return ""
 	}
-	path := p.cleanText(it, cleanPath)
-	if path == "" {
-		return ""
-	}
-	i := slices.IndexFunc(p.dirs, func(d Directory) bool { return d.Path == path })
-	if i >= 0 {
-		p.fail(it.node, "%s: %s is also on line %d", it.where, quote(path), p.dirs[i].Pos.Line)
-	}
-	return path
+	return p.cleanText(it, cleanPath)
 }
 
 // required is the value of a key that an entry can't do without.
@@ -108,54 +99,8 @@ func (p *yamlParser) method(s section) Method {
 	if _, ok := p.required(s, "method"); !ok {
 		return ""
 	}
-	word, _ := p.word(s, "method", methodWords, "level", "context")
+	word, _ := p.word(s, "method", methodWords)
 	return Method(word)
-}
-
-// instancePrefix joins instances and prefix as pam_namespace's instance_prefix has them.
-func (p *yamlParser) instancePrefix(s section, d Directory) string {
-	if d.Method == MethodTmpfs {
-		p.refuse(s, "instances", "method tmpfs has no instances on disk")
-		p.refuse(s, "prefix", "method tmpfs has no instances on disk")
-		return ""
-	}
-	prefix := ""
-	if it, ok := s.item("prefix"); ok {
-		prefix = p.cleanText(it, cleanPrefix)
-	}
-	it, ok := s.item("instances")
-	if !ok {
-		p.fail(s.node, "%s: instances expected: method %s keeps them in a directory", s.where, d.Method)
-		return ""
-	}
-	instances := p.cleanText(it, cleanPath)
-	if instances == "" {
-		return ""
-	}
-	joined := instances + "/" + prefix
-	p.check(it, checkInstances(d.Path, instances, joined))
-	if d.Path != "" && instances != d.Path && isBelow(instances, d.Path) {
-		p.cfg.warn(p.pos(it.node), "%s: %s lies below %s: where users can write there, one of them can be first "+
-			"to make it, and nobody can log in; `gons boot` makes it in time", it.where, quote(instances), quote(d.Path))
-	}
-	return joined
-}
-
-// checkInstances refuses a place for instances that can't work. Below the directory is fine, as distributions ship it in
-// namespace.conf: an instance is opened before it is covered.
-func checkInstances(path, instances, joined string) error {
-	if path != "" && instances == path {
-		return fmt.Errorf("%s is the directory that an instance covers", quote(instances))
-	}
-	if len(joined) > maxPath {
-		return fmt.Errorf("longer than %d bytes with its prefix", maxPath)
-	}
-	return nil
-}
-
-// isBelow reports whether path is dir or below it, both clean.
-func isBelow(path, dir string) bool {
-	return len(path) >= len(dir) && path[:len(dir)] == dir && (len(path) == len(dir) || path[len(dir)] == '/')
 }
 
 // refuse reports a key that is of no use here.
@@ -207,8 +152,8 @@ func (p *yamlParser) name(s section, key string) string {
 		return ""
 	}
 	name, ok := p.text(it.node, it.where)
-	if ok {
-		p.check(it, checkName(name))
+	if ok && p.check(it, checkName(name)) {
+		p.cfg.named(p.how, p.pos(it.node), name, key == "group")
 	}
 	return name
 }

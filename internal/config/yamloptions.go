@@ -18,11 +18,13 @@ var tmpfsParameters = []tmpfsParameter{
 	{"size", "size", size},
 	{"inodes", "nr_inodes", count},
 	{"mode", "mode", octalText},
+	{"uid", "uid", ownerID},
+	{"gid", "gid", ownerID},
 }
 
 // The words of a tmpfs section and of options.
 var (
-	tmpfsKeys = []string{"size", "inodes", "mode"}
+	tmpfsKeys = []string{"size", "inodes", "mode", "uid", "gid"}
 	// unflagWords would lift a restriction: not to give it is the way to have none.
 	unflagWords = []string{"suid", "dev", "exec"}
 )
@@ -48,7 +50,11 @@ func (p *yamlParser) mountOptions(s section, method Method) MountOptions {
 	}
 	for _, it := range p.list(s, "options") {
 		text, ok := p.text(it.node, it.where)
-		if !ok || !p.check(it, checkOption(text, method)) {
+		if !ok {
+			continue
+		}
+		text, err := cleanOption(text, method)
+		if !p.check(it, err) {
 			continue
 		}
 		key, _, _ := strings.Cut(text, "=")
@@ -87,6 +93,15 @@ func (p *yamlParser) tmpfs(s section, given map[string]string) []string {
 		}
 	}
 	return data
+}
+
+// cleanOption checks an option and returns it with ${USER}, ${UID} and ${GID} as $USER, $UID and $GID.
+func cleanOption(text string, method Method) (string, error) {
+	plain, err := optionVariables.plain(text)
+	if err != nil {
+		return "", err
+	}
+	return plain, checkOption(plain, method)
 }
 
 // checkOption refuses what can't be an option of an instance of that method.

@@ -63,7 +63,7 @@ func TestThePlannerIsPure(t *testing.T) {
 	files := imports(t, "internal")
 	effects := []string{"os", "os/exec", "os/user", "time", "net", "io/ioutil", "syscall", "crypto/rand",
 		"math/rand", "math/rand/v2", "golang.org/x/sys/unix", "gons/internal/linux", "gons/internal/safepath"}
-	for _, file := range []string{"request.go", "plan.go", "build.go", "instance.go"} {
+	for _, file := range []string{"request.go", "plan.go", "build.go", "naming.go"} {
 		name := "internal/polyinst/" + file
 		have, ok := files[name]
 		if !ok {
@@ -90,7 +90,9 @@ func TestOneFileHasCgo(t *testing.T) {
 
 // Layers look downwards only: every package here may import those after it.
 func TestLayers(t *testing.T) {
-	order := []string{"module", "session", "sharedtree", "polyinst", "config", "wire", "safepath", "linux"}
+	order := []string{
+		"module", "session", "sharedtree", "polyinst", "initscript", "config", "selinux", "wire", "safepath", "linux", "md5",
+	}
 	for file, have := range imports(t, "internal") {
 		from := slices.Index(order, strings.Split(file, "/")[1])
 		if from < 0 {

@@ -47,6 +47,9 @@ func (w *worker) close(req request) error {
 func end(store *session.Store, id string) error {
 	always := func() bool { return true }
 	record, readErr := store.Get(id)
+	if readErr == nil {
+		session.KillScripts(record, session.Proc{}) // of an open that came to nothing
+	}
 	err := store.End(id, always)
 	if readErr == nil && (errors.Is(err, session.ErrElsewhere) || errors.Is(err, linux.EBUSY)) {
 		runtime.LockOSThread() // and never unlocked: the thread goes to another namespace

@@ -1,8 +1,10 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -53,22 +55,34 @@ func (g *gate) done(code Code, cwd *linux.Handle) {
 	if g.said {
 		return
 	}
+	if err := g.sayDone(code, cwd); err != nil {
+		fmt.Fprintln(os.Stderr, err) // the gate reads it once the worker has ended without an answer
+	}
+}
+
+func (g *gate) sayDone(code Code, cwd *linux.Handle) error {
 	g.said = true
 	m := wire.Message{Kind: wire.Done, Arg: int32(code)}
 	if cwd != nil {
 		m.Files = []*linux.Handle{cwd}
 	}
-	if err := g.conn.Send(m); err != nil {
-		fmt.Fprintln(os.Stderr, err) // the gate reads it once the worker has ended without an answer
-	}
+	return g.conn.Send(m)
 }
 
-// handOver ends the conversation of a session that is open, and waits for the host to say that it has taken it over.
+// handOver ends the conversation of a session that is open, and waits for the host to say that it has taken it over. Where
+// that can't be heard though the host is there, it counts as said: to undo would take the directories of an open session
+// away, and a host that hasn't taken it over has the gate end it by its record.
 func (g *gate) handOver(cwd *linux.Handle) error {
-	g.done(Success, cwd)
+	if err := g.sayDone(Success, cwd); err != nil {
+		g.said = false // the host, which has heard nothing, can still be told of the failure
+		return fmt.Errorf("cannot tell the host that its session is open: %w", err)
+	}
 	a, err := g.conn.Receive()
-	if err != nil {
+	if errors.Is(err, wire.ErrClosed) || linux.Is(err, linux.ECONNRESET) { // it is gone
 		return fmt.Errorf("the host didn't take the session over: %w", err)
+	}
+	if err != nil {
+		return nil
 	}
 	if a.Kind != wire.Answer || a.Arg != 0 {
 		return fmt.Errorf("the host couldn't take the session over: PAM code %d", a.Arg)
@@ -78,22 +92,32 @@ func (g *gate) handOver(cwd *linux.Handle) error {
 
 // LookupUser asks the host's name service.
 func (g *gate) LookupUser(name string) (polyinst.Account, bool, error) {
-	a, err := g.conn.Ask(wire.Message{Kind: wire.User, Strings: []string{name}})
+	return g.lookUpUser(wire.Message{Kind: wire.User, Strings: []string{name}}, strconv.Quote(name))
+}
+
+// LookupUID asks the host's name service.
+func (g *gate) LookupUID(uid uint32) (polyinst.Account, bool, error) {
+	text := strconv.FormatUint(uint64(uid), 10)
+	return g.lookUpUser(wire.Message{Kind: wire.UID, Strings: []string{text}}, text)
+}
+
+func (g *gate) lookUpUser(question wire.Message, who string) (polyinst.Account, bool, error) {
+	a, err := g.conn.Ask(question)
 	if err != nil || a.Arg == 0 {
 		return polyinst.Account{}, false, err
 	}
 	if a.Arg == -1 {
-		return polyinst.Account{}, false, fmt.Errorf("cannot look up user %q: %s", name, strings.Join(a.Strings, " "))
+		return polyinst.Account{}, false, fmt.Errorf("cannot look up user %s: %s", who, strings.Join(a.Strings, " "))
 	}
-	if a.Arg != 1 || len(a.Strings) != 2 {
-		return polyinst.Account{}, false, fmt.Errorf("internal error: the gate answered %q for user %q", a.Strings, name)
+	if a.Arg != 1 || len(a.Strings) != 4 {
+		return polyinst.Account{}, false, fmt.Errorf("internal error: the gate answered %q for user %s", a.Strings, who)
 	}
 	uid, err := number(a.Strings[0])
 	if err != nil {
 		return polyinst.Account{}, false, err
 	}
 	gid, err := number(a.Strings[1])
-	return polyinst.Account{UID: uid, GID: gid}, err == nil, err
+	return polyinst.Account{UID: uid, GID: gid, Name: a.Strings[2], Home: a.Strings[3]}, err == nil, err
 }
 
 // LookupGroup asks the host's name service.

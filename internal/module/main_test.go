@@ -54,8 +54,10 @@ type host struct {
 
 func newGate() *host {
 	return &host{
-		answers: map[string][]string{"user bob": {"2002", "2002"}, "group team": {"2100", "1"}},
-		cwd:     "/", inside: func() {}, on: func(wire.Message) (wire.Message, bool) { return wire.Message{}, false },
+		answers: map[string][]string{
+			"user bob": {"2002", "2002", "bob", "/home/bob"}, "uid 0": {"0", "0", "root", "/root"}, "group team": {"2100", "1"},
+		},
+		cwd: "/", inside: func() {}, on: func(wire.Message) (wire.Message, bool) { return wire.Message{}, false },
 	}
 }
 
@@ -95,7 +97,7 @@ func (h *host) serve(t testing.TB, ask func(*wire.Conn, *linux.Handle) error) {
 	}()
 	select {
 	case err := <-spoken:
-		if err != nil && !errors.Is(err, wire.ErrClosed) && !linux.Is(err, unix.ECONNRESET) {
+		if err != nil && !errors.Is(err, wire.ErrClosed) && !linux.Is(err, unix.ECONNRESET) && !linux.Is(err, unix.EPIPE) {
 			t.Error(err)
 		}
 	case <-time.After(10 * time.Second):
@@ -140,11 +142,12 @@ func (h *host) converse(conn *wire.Conn) error {
 		if answer.Kind == 0 {
 			return nil // the gate goes away
 		}
-		if err := conn.Send(answer); err != nil {
-			return err
-		}
+		err = conn.Send(answer)
 		for _, f := range answer.Files {
 			f.Close()
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -158,6 +161,8 @@ func (h *host) answer(m wire.Message) (wire.Message, error) {
 	switch m.Kind {
 	case wire.User:
 		return known("user ")
+	case wire.UID:
+		return known("uid ")
 	case wire.Group:
 		return known("group ")
 	case wire.Unshare:

@@ -4,11 +4,13 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"gons/internal/linux"
+	"gons/internal/polyinst"
 	"gons/internal/wire"
 )
 
@@ -18,6 +20,7 @@ type Code int32
 // The codes that the module returns (pam_sm_open_session(3)).
 const (
 	Success      Code = 0
+	UserUnknown  Code = 10
 	SessionError Code = 14
 )
 
@@ -28,6 +31,7 @@ type Priority int32
 const (
 	LogError   Priority = 3
 	LogWarning Priority = 4
+	LogNotice  Priority = 5
 	LogInfo    Priority = 6
 	LogDebug   Priority = 7
 )
@@ -58,13 +62,21 @@ func (w *worker) serve() {
 	}
 	req, err := parseRequest(m, w.umask)
 	if err == nil {
-		w.gate.debug = req.debug
+		w.gate.debug = req.line.Debug
 		err = w.dispatch(req)
 	}
 	if err != nil {
 		w.gate.logf(LogError, "%s", oneLine(err))
-		w.gate.done(SessionError, nil)
+		w.gate.done(codeOf(err), nil)
 	}
+}
+
+// codeOf is the PAM code of a failure.
+func codeOf(err error) Code {
+	if errors.Is(err, polyinst.ErrUserUnknown) {
+		return UserUnknown
+	}
+	return SessionError
 }
 
 func (w *worker) dispatch(req request) error {

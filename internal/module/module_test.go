@@ -50,11 +50,14 @@ func TestBadRequests(t *testing.T) {
 func TestOptions(t *testing.T) {
 	conf := configFile(t, "gons.yaml", nothing)
 	for _, c := range []struct{ option, want string }{
-		{"mount_private", ""}, {"unmount_on_close", ""}, {"no_unmount_on_close", ""}, {"timeout=5", ""}, {"timeout", ""},
-		{"gen_hash", ""}, {"ignore_instance_parent_mode", ""},
+		{"mount_private", ""}, {"unmount_on_close", ""}, {"no_unmount_on_close", ""}, {"timeout=5", ""},
+		{"gen_hash", ""}, {"ignore_instance_parent_mode", ""}, {"ignore_config_error", ""}, {"enable_groups", ""},
+		{"use_current_context", ""}, {"use_default_context", ""}, {"unmnt_remnt", ""}, {"unmnt_only", ""},
 		{"nosuch", `4 unknown option "nosuch" ignored`},
-		{"Debug", `4 unknown option "Debug" ignored`},
-		{"gen_hash=1", `4 unknown option "gen_hash=1" ignored`},
+		{"Debug", `4 unknown option "Debug" ignored (did you mean "debug"?)`},
+		{"unmount_remnt", `4 unknown option "unmount_remnt" ignored (did you mean "unmnt_remnt"?)`},
+		{"timeouts=5", `4 unknown option "timeouts=5" ignored (did you mean "timeout"?)`},
+		{"gen_hash=1", `4 unknown option "gen_hash=1" ignored (did you mean "gen_hash"?)`},
 		{"", `4 unknown option "" ignored`},
 		{"a\n<0>b", `4 unknown option "a\n<0>b" ignored`},
 	} {
@@ -66,10 +69,34 @@ func TestOptions(t *testing.T) {
 		}
 		h.check(t, c.option, Success, log...)
 	}
-	for option := range unsupported {
+	h := newGate()
+	h.run(t, alice("open", conf, "arg=debug", "arg=no_unmount_on_close"))
+	h.check(t, "noted", Success, "7 the option no_unmount_on_close changes nothing: a close never unmounts",
+		"7 plan: user alice, service sshd: no namespace: no directory applies")
+	h = newGate()
+	h.run(t, alice("open", conf, "arg=require_selinux"))
+	h.check(t, "require_selinux", SessionError, "3 SELinux is off, and the configuration requires it (require_selinux)")
+}
+
+// Who asks must be known, as pam_namespace has it, where its configuration is read or its instances are to go.
+func TestRequester(t *testing.T) {
+	legacy, yaml := configFile(t, "namespace.conf", ""), configFile(t, "gons.yaml", nothing)
+	const unknown = `3 cannot look up user "eve", who asks for the session (PAM_RUSER): no such user`
+	for _, c := range []struct {
+		request wire.Message
+		code    Code
+		log     []string
+	}{
+		{alice("open", legacy), Success, nil},
+		{alice("open", legacy, "ruser=bob"), Success, nil},
+		{alice("open", legacy, "ruser=eve"), UserUnknown, []string{unknown}},
+		{alice("open", legacy, "ruser=", "ruid=77"), UserUnknown, []string{"3 cannot look up user 77, who the host runs for: no such user"}},
+		{alice("open", yaml, "ruser=eve"), Success, nil},
+		{alice("open", yaml, "ruser=eve", "arg=unmnt_remnt"), UserUnknown, []string{unknown}},
+	} {
 		h := newGate()
-		h.run(t, alice("open", conf, "arg="+option))
-		h.check(t, option, SessionError, "3 the option "+option+" is not supported by this version")
+		h.run(t, c.request)
+		h.check(t, fmt.Sprint(c.request.Strings), c.code, c.log...)
 	}
 }
 
@@ -124,17 +151,17 @@ func TestLookups(t *testing.T) {
 		strings []string
 		want    string
 	}{
-		{1, []string{"2002", "2003"}, "{2002 2003} true <nil>"},
-		{0, nil, "{0 0} false <nil>"},
-		{0, []string{"1", "1"}, "{0 0} false <nil>"},
-		{1, nil, `{0 0} false internal error: the gate answered [] for user "bob"`},
-		{1, []string{"1"}, `{0 0} false internal error: the gate answered ["1"] for user "bob"`},
-		{1, []string{"1", "2", "3"}, `{0 0} false internal error: the gate answered ["1" "2" "3"] for user "bob"`},
-		{1, []string{"", "1"}, `{0 0} false internal error: the gate sent "" for a number`},
-		{1, []string{"-1", "1"}, `{0 0} false internal error: the gate sent "-1" for a number`},
-		{1, []string{"1", "x"}, `{1 0} false internal error: the gate sent "x" for a number`},
-		{1, []string{"4294967296", "1"}, `{0 0} false internal error: the gate sent "4294967296" for a number`},
-		{1, []string{"4294967295", "1"}, "{4294967295 1} true <nil>"},
+		{1, []string{"2002", "2003", "b", "/b"}, "{2002 2003 b /b} true <nil>"},
+		{0, nil, "{0 0  } false <nil>"},
+		{0, []string{"1", "1"}, "{0 0  } false <nil>"},
+		{1, nil, `{0 0  } false internal error: the gate answered [] for user "bob"`},
+		{1, []string{"1"}, `{0 0  } false internal error: the gate answered ["1"] for user "bob"`},
+		{1, []string{"1", "2", "3"}, `{0 0  } false internal error: the gate answered ["1" "2" "3"] for user "bob"`},
+		{1, []string{"", "1", "b", "/b"}, `{0 0  } false internal error: the gate sent "" for a number`},
+		{1, []string{"-1", "1", "b", "/b"}, `{0 0  } false internal error: the gate sent "-1" for a number`},
+		{1, []string{"1", "x", "b", "/b"}, `{1 0 b /b} false internal error: the gate sent "x" for a number`},
+		{1, []string{"4294967296", "1", "b", "/b"}, `{0 0  } false internal error: the gate sent "4294967296" for a number`},
+		{1, []string{"4294967295", "1", "b", "/b"}, "{4294967295 1 b /b} true <nil>"},
 	} {
 		a, ok, err := answering(t, wire.Message{Kind: wire.Answer, Arg: c.arg, Strings: c.strings}).LookupUser("bob")
 		if got := fmt.Sprint(a, ok, err); got != c.want {
@@ -273,7 +300,7 @@ func TestOpenAndClose(t *testing.T) {
 			closing.run(t, alice("close", "sessions="+h.id))
 		}
 		closing.check(t, "close", Success)
-		if got := files(t, dir+"/tmp"); strings.Count(got, "\n") != 2 || len(records(t)) > 0 {
+		if got := files(t, dir+"/i/alice"); strings.Count(got, "\n") != 2 || len(records(t)) > 0 { // it, and j
 			t.Errorf("left: records %v and\n%s", records(t), got)
 		}
 	}

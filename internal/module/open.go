@@ -11,6 +11,7 @@ import (
 	"gons/internal/linux"
 	"gons/internal/polyinst"
 	"gons/internal/safepath"
+	"gons/internal/selinux"
 	"gons/internal/session"
 )
 
@@ -19,8 +20,11 @@ const sweepBudget = 200 * time.Millisecond
 
 // open opens one session, or explains why it needs no namespace.
 func (w *worker) open(req request) error {
-	for _, text := range req.warnings {
+	for _, text := range req.line.Warnings {
 		w.gate.logf(LogWarning, "%s", text)
+	}
+	for _, text := range req.line.Notes {
+		w.gate.logf(LogDebug, "%s", text)
 	}
 	root, err := safepath.OpenRoot()
 	if err != nil {
@@ -52,16 +56,19 @@ func (w *worker) open(req request) error {
 		return err
 	}
 	defer store.Close()
+	if err := killScripts(plan, store, req.session.UID); err != nil {
+		return err
+	}
 	w.sweep(store, req.session.UID)
 	return w.openRecorded(req, plan, store)
 }
 
 func (w *worker) plan(req request, root *safepath.Root) (*polyinst.Plan, error) {
-	cfg, err := LoadConfig(safepath.Files{Root: root, Strict: true}, req.config)
+	cfg, err := LoadConfig(safepath.Files{Root: root, Strict: true}, req.line.Config, req.line.Reading)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := polyinst.Gather(cfg, req.session, w.gate)
+	facts, err := polyinst.Gather(cfg, req.session, w.gate, Machine{root})
 	if err != nil {
 		return nil, err
 	}
@@ -69,16 +76,19 @@ func (w *worker) plan(req request, root *safepath.Root) (*polyinst.Plan, error) 
 }
 
 // LoadConfig reads the file that config= names, or the standard ones where file is "".
-func LoadConfig(files config.Files, file string) (*config.Config, error) {
+func LoadConfig(files config.Files, file string, how config.Reading) (*config.Config, error) {
 	if file != "" {
-		return config.LoadFile(files, file)
+		return config.LoadFile(files, file, how)
 	}
-	return config.Load(files, config.Default)
+	return config.Load(files, config.Default, how)
 }
 
 func (w *worker) logPlan(plan *polyinst.Plan) {
 	for _, warning := range plan.Warnings {
 		w.gate.logf(LogWarning, "%s", warning)
+	}
+	for _, notice := range plan.Notices {
+		w.gate.logf(LogInfo, "%s", notice)
 	}
 	if !w.gate.debug {
 		return
@@ -102,6 +112,17 @@ func (w *worker) sweep(store *session.Store, uid uint32) {
 	}
 }
 
+// killScripts kills what scripts of killed sessions have left running, before this one runs the same for the same instance.
+func killScripts(plan *polyinst.Plan, store *session.Store, uid uint32) error {
+	switch shared, scripts := plan.Scripts(); {
+	case shared:
+		return store.KillScripts(session.Proc{})
+	case scripts:
+		return store.KillScriptsOf(uid, session.Proc{})
+	}
+	return nil
+}
+
 func until(deadline time.Time) func() bool {
 	return func() bool { return time.Now().Before(deadline) }
 }
@@ -119,7 +140,6 @@ func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.S
 	applied, err := w.openIn(req, plan, store, &record)
 	if err == nil {
 		if err = w.settle(store, record, applied); err == nil {
-			w.gate.logf(LogDebug, "session %s is open", record.ID)
 			return nil
 		}
 		if undo := applied.Undo(); undo != nil {
@@ -135,15 +155,20 @@ func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.S
 // settle makes the record final and hands the session over to the host.
 func (w *worker) settle(store *session.Store, record session.Record, applied *opened) error {
 	intended := record.Leftovers
-	record.Leftovers = nil
+	record.Leftovers, record.Scripts = nil, false
 	for _, l := range applied.Leftovers() {
 		record.Leftovers = append(record.Leftovers, session.NewLeftover(l))
 	}
-	for _, path := range applied.Covered() {
-		record.Covered = append(record.Covered, session.Path(path))
+	for _, c := range applied.Covered() {
+		record.Covered = append(record.Covered, session.Path(c.Path))
+		record.Instances = append(record.Instances, session.Instance{Dev: c.Dev, Ino: c.Ino})
 	}
 	err := store.Put(record)
 	if err == nil {
+		for _, notice := range applied.Notices() { // now: the gate listens until it is handed the session
+			w.gate.logf(LogNotice, "%s", notice)
+		}
+		w.gate.logf(LogDebug, "session %s is ready", record.ID)
 		err = w.gate.handOver(applied.cwd)
 	}
 	if err != nil {
@@ -189,6 +214,14 @@ func rehearse() error {
 	return linux.EnterMountNamespace(ns, root)
 }
 
+// labels is a policy as polyinst wants it: no interface where there is none.
+func labels(policy *selinux.SELinux) polyinst.Labels {
+	if policy == nil {
+		return nil
+	}
+	return policy
+}
+
 // openIn has the host enter a namespace, follows it there, and executes the plan.
 func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, record *session.Record) (*opened, error) {
 	ns, err := w.gate.unshare(record.ID)
@@ -197,6 +230,11 @@ func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, 
 	}
 	defer ns.close()
 	record.Namespace = session.NamespaceOf(ns.handle)
+	if _, record.Scripts = plan.Scripts(); record.Scripts { // in which what one of them leaves is found, should this worker be killed
+		if err := store.Put(*record); err != nil {
+			return nil, err
+		}
+	}
 	if err := linux.EnterMountNamespace(ns.handle, ns.root); err != nil {
 		return nil, fmt.Errorf("cannot enter the session's namespace: %w", err)
 	}
@@ -205,10 +243,17 @@ func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, 
 		return nil, err
 	}
 	defer root.Close()
+	policy, err := selinux.Open(root)
+	if err != nil {
+		return nil, err
+	}
+	defer policy.Close()
 	applied, err := polyinst.Apply(plan, polyinst.Env{
 		Root:      root,
 		SessionID: record.ID,
 		Locker:    store.Locker(),
+		Labels:    labels(policy),
+		Deadline:  req.deadline,
 		Intend: func(l polyinst.Leftover) error {
 			record.Leftovers = append(record.Leftovers, session.NewLeftover(l))
 			return store.Put(*record)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"gons/internal/polyinst"
 	"gons/internal/wire"
@@ -17,9 +18,8 @@ type request struct {
 	session    polyinst.Request
 	tty, rhost string
 	hostPID    int
-	config     string // config=FILE
-	debug      bool
-	warnings   []string
+	line       Line
+	deadline   time.Time
 }
 
 func parseRequest(m wire.Message, umask uint32) (request, error) {
@@ -32,6 +32,7 @@ func parseRequest(m wire.Message, umask uint32) (request, error) {
 		key, value, _ := strings.Cut(s, "=")
 		failed = append(failed, r.set(key, value))
 	}
+	r.session.Options = r.line.Options
 	return r, errors.Join(failed...)
 }
 
@@ -51,6 +52,12 @@ func (r *request) set(key, value string) (err error) {
 		r.session.UID, err = number(value)
 	case "gid":
 		r.session.GID, err = number(value)
+	case "ruser":
+		r.session.Requester = value
+	case "ruid":
+		r.session.RequesterUID, err = number(value)
+	case "timeout_ms":
+		err = r.timeout(value)
 	case "tty":
 		r.tty = value
 	case "rhost":
@@ -58,40 +65,18 @@ func (r *request) set(key, value string) (err error) {
 	case "pid":
 		r.hostPID, err = strconv.Atoi(value)
 	case "arg":
-		err = r.option(value)
+		err = r.line.add(value)
 	}
 	return err
 }
 
-// unsupported are options of pam_namespace that change who is isolated and how, and that this version lacks: ignoring
-// one would open a session that isn't what the administrator wrote.
-var unsupported = map[string]bool{
-	"unmnt_remnt": true, "unmnt_only": true, "require_selinux": true, "use_current_context": true,
-	"use_default_context": true, "ignore_config_error": true,
-}
+// settle is what the worker keeps of its time to undo what it has done, where a script doesn't end.
+const settle = 3 * time.Second
 
-// harmless are options of pam_namespace that gons does without: it always makes / a slave, and always cleans up.
-var harmless = map[string]bool{"mount_private": true, "unmount_on_close": true, "no_unmount_on_close": true}
-
-func (r *request) option(arg string) error {
-	key, value, _ := strings.Cut(arg, "=")
-	switch {
-	case arg == "debug":
-		r.debug = true
-	case arg == "gen_hash":
-		r.session.Options.GenHash = true
-	case arg == "ignore_instance_parent_mode":
-		r.session.Options.IgnoreParentMode = true
-	case key == "config":
-		if !strings.HasPrefix(value, "/") {
-			return fmt.Errorf("bad option %q: expected an absolute path", arg)
-		}
-		r.config = value
-	case key == "timeout", harmless[arg]: // timeout is the gate's
-	case unsupported[arg]:
-		return fmt.Errorf("the option %s is not supported by this version", arg)
-	default:
-		r.warnings = append(r.warnings, fmt.Sprintf("unknown option %q ignored", arg))
-	}
-	return nil
+// timeout sets when a script has to end: in time for the worker to kill it, to undo everything and to say so.
+func (r *request) timeout(text string) error {
+	ms, err := number(text)
+	left := time.Duration(ms) * time.Millisecond
+	r.deadline = time.Now().Add(max(left-settle, left/2))
+	return err
 }

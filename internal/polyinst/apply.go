@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"gons/internal/config"
 	"gons/internal/linux"
@@ -21,17 +22,37 @@ type Env struct {
 	Locker Locker
 	// Intend is told of everything that is about to be made and that the session's end, or a crash, must remove.
 	Intend func(Leftover) error
+	// Labels are SELinux's; nil where that is off.
+	Labels Labels
+	// Deadline is when a script is killed.
+	Deadline time.Time
+}
+
+// Labels is what a session needs of SELinux.
+type Labels interface {
+	// Member returns the context that the policy's type_member rules give a directory for a session
+	// (security_compute_member(3)).
+	Member(session, directory string) (string, error)
+	// FileContext returns the context that the policy has for a file at path (selabel_lookup(3)); false for none.
+	FileContext(path string, t linux.Type) (string, bool, error)
+	// CreateAs labels what the calling thread makes from now on; "" for what the policy gives (setfscreatecon(3)).
+	CreateAs(label string) error
+	// CustomizableTypes are those that restorecon(8) leaves alone.
+	CustomizableTypes() ([]string, error)
 }
 
 // Locker locks what a user's sessions share and may have to undo: their instances. Who makes one is the user's maker
 // until the session is open or undone; the user's other sessions use only what is finished, so that an undo takes away
 // nothing that another session stands on. There is no lock across users: a user whose session hangs (a FUSE server that
-// doesn't answer) would hold up everybody. What users share, the directories that create makes, is counted instead.
+// doesn't answer) would hold up everybody. What users share, the directories that create makes and shared instances, is counted
+// instead; of a shared instance one session is the maker for as long as it is made and its script runs, and no longer.
 type Locker interface {
 	// WhileNobodyMakes runs f while no session of the user is the maker; what f opens then won't be undone any more.
 	WhileNobodyMakes(uid uint32, f func() error) error
 	// BecomeMaker returns once this session is the user's only maker.
 	BecomeMaker(uid uint32) error
+	// StopMaking says that this session isn't the maker any more, where it was.
+	StopMaking(uid uint32) error
 	// Use runs f, which opens or makes what the path names, while no other session does so. It returns how often that was
 	// done by now.
 	Use(path string, f func() error) (uses uint64, err error)
@@ -61,6 +82,8 @@ type madeDirectory struct {
 	parent *linux.Handle
 	name   string
 	stat   linux.Stat
+	tree   bool                            // all that is in it is this session's, and goes with it
+	draft  string                          // the name that it was made by; "" where that is name
 	undo   func(remove func() error) error // decides whether it is removed; nil for always
 }
 
@@ -99,6 +122,9 @@ func (m madeDirectory) remove() error {
 	if err != nil || !st.SameFile(m.stat) {
 		return err
 	}
+	if m.tree {
+		return m.removeTree()
+	}
 	err = m.parent.Rmdir(m.name)
 	if linux.Is(err, linux.ENOTEMPTY) || linux.Is(err, linux.ENOENT) {
 		return nil
@@ -106,19 +132,49 @@ func (m madeDirectory) remove() error {
 	return err
 }
 
-func (j *Journal) record(parent *linux.Handle, name string, st linux.Stat) error {
+// removeTree takes the directory's name away first: who is killed before all is gone leaves something that the record
+// knows as unfinished, and that nobody takes for an instance.
+func (m madeDirectory) removeTree() error {
+	name := m.name
+	if m.draft != "" {
+		if err := m.parent.RenameOver(m.name, m.draft); err != nil {
+			return fmt.Errorf("cannot undo: %s/%s: %w", m.parent.Path(), m.name, err)
+		}
+		name = m.draft
+	}
+	return safepath.RemoveTree(m.parent, name, m.stat.SameFile, func() bool { return true })
+}
+
+// last is what was recorded last.
+func (j *Journal) last() *madeDirectory { return &j.made[len(j.made)-1] }
+
+func (j *Journal) record(parent *linux.Handle, name string, st linux.Stat, tree bool) error {
 	h, err := parent.Dup()
 	if err == nil {
-		j.made = append(j.made, madeDirectory{h, name, st, nil})
+		j.made = append(j.made, madeDirectory{parent: h, name: name, stat: st, tree: tree})
 	}
 	return err
 }
 
 // Applied is the result of executing a plan.
 type Applied struct {
-	journal *Journal
-	covered []covering
-	fresh   []Leftover
+	journal   *Journal
+	covered   []covering
+	uncovered []string
+	fresh     []Leftover
+	notices   []string
+	unlabeled bool // that a label couldn't be restored is among them, once for all files of a home
+}
+
+// Notices are what an administrator should know of a session that was opened all the same.
+func (a *Applied) Notices() []string { return a.notices }
+
+func (a *Applied) notice(pos config.Pos, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if pos.File != "" {
+		text = pos.String() + ": " + text
+	}
+	a.notices = append(a.notices, text)
 }
 
 // Leftovers are what the end of the session has to remove: each session's own directories.
@@ -132,6 +188,8 @@ type covering struct {
 	path string // with no symbolic link
 	tree *linux.Handle
 	same bool // what is in it is what was there before (a bind of the directory on itself)
+	// outside is the path of tree where nothing is covered; "" for a tmpfs, which has none.
+	outside string
 	// mount is the root of the mount that tree is attached to.
 	mount *linux.Handle
 }
@@ -173,11 +231,13 @@ func (a *Applied) Undo() error {
 	return errors.Join(errs...)
 }
 
-// Covered returns the directories that were covered, in order and with no symbolic link.
-func (a *Applied) Covered() []string {
-	var out []string
+// Covered returns the directories that were covered, in order and with no symbolic link, and what covers them. An
+// identity that can't be told is 0.
+func (a *Applied) Covered() []Covering {
+	var out []Covering
 	for _, c := range a.covered {
-		out = append(out, c.path)
+		st, _ := c.tree.Stat()
+		out = append(out, Covering{c.path, st.Dev, st.Ino})
 	}
 	return out
 }
@@ -192,9 +252,12 @@ func (a *Applied) WorkingDirectory(cwd string) (*linux.Handle, error) {
 			best = &a.covered[i]
 		}
 	}
-	if cwd == "" && len(a.covered) > 0 { // it has no name (any more), and may look at what is covered
+	if cwd == "" && len(a.covered)+len(a.uncovered) > 0 { // it has no name (any more), and may look at what is hidden or gone
 		root, err := linux.OpenRoot()
 		return root, err
+	}
+	if best == nil && slices.ContainsFunc(a.uncovered, func(path string) bool { return isBelow(cwd, path) }) {
+		return linux.OpenRoot() // it looks at an instance that was taken away
 	}
 	if best == nil {
 		return nil, nil
@@ -212,7 +275,7 @@ func (a *Applied) WorkingDirectory(cwd string) (*linux.Handle, error) {
 // Apply executes plan on the calling thread's namespace. On an error nothing is left on disk, and the namespace must be
 // given up: mounts may be attached in it already.
 func Apply(plan *Plan, env Env) (*Applied, error) {
-	x := &executor{env: env, done: &Applied{journal: &Journal{}}, slots: map[int]*slot{}}
+	x := &executor{env: env, done: &Applied{journal: &Journal{}}, slots: map[int]*slot{}, instances: map[int]*instance{}}
 	defer x.close()
 	for _, s := range plan.Steps {
 		if err := x.step(s); err != nil {
@@ -233,6 +296,8 @@ type executor struct {
 	env   Env
 	done  *Applied
 	slots map[int]*slot
+	// instances are those that a script is to be run for.
+	instances map[int]*instance
 }
 
 // slot is an instance that is ready to be attached.
@@ -241,12 +306,17 @@ type slot struct {
 	tree   *linux.Handle
 	same   bool // a copy of the target itself
 	uid    uint32
+	// outside is as for covering.
+	outside string
 }
 
 func (x *executor) close() {
 	for _, s := range x.slots {
 		s.target.Close()
 		s.tree.Close()
+	}
+	for _, i := range x.instances {
+		i.close()
 	}
 }
 
@@ -256,6 +326,8 @@ func (x *executor) step(s Step) error {
 		return x.propagate(s)
 	case PrepareHome:
 		return x.prepareHome(s)
+	case Uncover:
+		return x.uncover(s)
 	case MakeDirectory:
 		return x.makeDirectory(s)
 	case PrepareDirectory:
@@ -264,6 +336,8 @@ func (x *executor) step(s Step) error {
 		return x.prepareTmpfs(s)
 	case Attach:
 		return x.attach(s)
+	case RunInit:
+		return x.runInit(s)
 	}
 	return fmt.Errorf("internal error: no way to execute %T", s)
 }
@@ -302,7 +376,7 @@ func (x *executor) prepareHome(s PrepareHome) error {
 	tree, err := linux.CloneTree(home.Handle, true)
 	if err == nil {
 		if err = linux.SetPropagation(tree, linux.Slave, true); err == nil {
-			x.slots[s.Slot] = &slot{home, tree, true, 0}
+			x.slots[s.Slot] = &slot{home, tree, true, 0, x.outside(home.Resolved)}
 			return nil
 		}
 		tree.Close()
@@ -327,7 +401,7 @@ func (x *executor) attach(s Attach) error {
 	if s.Hidden {
 		attach = func(tree, _ *linux.Handle) error { return attachHidden(tree, target) }
 	}
-	covering := covering{target.Resolved, slot.tree, slot.same, target.Mount}
+	covering := covering{target.Resolved, slot.tree, slot.same, slot.outside, target.Mount}
 	if err := attach(slot.tree, target.Handle); err != nil {
 		covering.uncover() // it may have come half way; where it hasn't, there is nothing to take away
 		covering.close()
@@ -335,6 +409,21 @@ func (x *executor) attach(s Attach) error {
 	}
 	x.done.covered = append(x.done.covered, covering)
 	return nil
+}
+
+// outside is the path of what the session sees at path, where nothing is covered: there it is found again once the
+// session is over. "" for what lies in a tmpfs, and is gone by then.
+func (x *executor) outside(path string) string {
+	for _, c := range slices.Backward(x.done.covered) {
+		switch {
+		case !isBelow(path, c.path):
+		case c.outside == "":
+			return ""
+		default:
+			return c.outside + path[len(c.path):]
+		}
+	}
+	return path
 }
 
 // currentTarget returns the directory that a slot was prepared for, as it is now: by another name, through a symbolic

@@ -32,7 +32,7 @@ func newRun(t testing.TB, host, text string) *run {
 	}
 	req := aliceRequest()
 	cfg := parseConfig(t, file, text)
-	facts, err := Gather(cfg, req, newDatabase(req.User))
+	facts, err := Gather(cfg, req, newDatabase(req.User), machine{})
 	must(t, err)
 	plan, err := Build(cfg, req, facts)
 	must(t, err)
@@ -69,6 +69,7 @@ type noLock struct{ err error }
 
 func (l noLock) WhileNobodyMakes(_ uint32, f func() error) error { return f() }
 func (l noLock) BecomeMaker(uint32) error                        { return l.err }
+func (l noLock) StopMaking(uint32) error                         { return l.err }
 func (l noLock) Use(_ string, f func() error) (uint64, error)    { return 1, f() }
 func (l noLock) Undo(_ string, _ uint64, f func() error) error   { return f() }
 
@@ -83,6 +84,14 @@ func checkSame(t testing.TB, what string, before, after []string) {
 const conf = "/tmp /tmp-inst/ user:create=01777,root,root\n/var/tmp /i/s- tmpdir\n/shm x tmpfs:mntopts=size=1M,mode=1777,nosuid\n" +
 	"/tmp /j/ user\n$HOME/new /k/ user:create=0700\n"
 
+func paths(list []Covering) string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.Path)
+	}
+	return strings.Join(out, " ")
+}
+
 const plain = "dir var; dir var/tmp 0:0 1777; dir shm; dir home; dir home/alice 2001:2001 0750"
 
 func TestApply(t *testing.T) {
@@ -93,7 +102,7 @@ func TestApply(t *testing.T) {
 	var inside []string
 	r.then = func(a *Applied) {
 		inside = mounts(t, "thread-self", host)
-		if got, want := strings.Join(a.Covered(), " "), "/tmp /var/tmp /shm /tmp /home/alice/new"; got != want {
+		if got, want := paths(a.Covered()), "/tmp /var/tmp /shm /tmp /home/alice/new"; got != want {
 			t.Errorf("covered %s, want %s", got, want)
 		}
 	}

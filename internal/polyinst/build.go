@@ -1,6 +1,7 @@
 package polyinst
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,25 +16,30 @@ func Build(cfg *config.Config, req Request, facts Facts) (*Plan, error) {
 		return nil, err
 	}
 	b := builder{cfg: cfg, req: req, facts: facts}
+	b.options = cfg.Options.With(req.Options)
 	b.plan = &Plan{User: req.User, Service: req.Service, Warnings: b.warnings()}
 	if exemptByName(cfg, req) || facts.person(cfg.Exempt, req) {
 		b.plan.Reason = "no namespace: exempt"
 		return b.plan, nil
 	}
-	wanted, err := b.wanted()
+	if b.options.RequireSELinux && !facts.Machine.SELinux {
+		return nil, errors.New("SELinux is off, and the configuration requires it (require_selinux)")
+	}
+	targets, err := b.wanted()
 	if err != nil {
 		return nil, err
 	}
-	if len(wanted) == 0 && !cfg.Always && cfg.Home != config.HomeSlave {
+	inherited, err := b.inherited()
+	if err != nil {
+		return nil, err
+	}
+	if len(targets)+len(inherited) == 0 && !cfg.Always && cfg.Home != config.HomeSlave {
 		b.plan.Reason = "no namespace: no directory applies"
 		return b.plan, nil
 	}
 	b.plan.Namespace = true
 	b.plan.Reason = "a namespace of its own"
-	if err := b.steps(wanted); err != nil {
-		return nil, err
-	}
-	return b.plan, nil
+	return b.plan, b.steps(inherited, targets)
 }
 
 // exemptByName reports whether the session is exempt whatever the name service says. Then it isn't asked at all: root
@@ -58,50 +64,70 @@ func (f Facts) person(s config.Selector, req Request) bool {
 }
 
 type builder struct {
-	cfg   *config.Config
-	req   Request
-	facts Facts
-	plan  *Plan
+	cfg     *config.Config
+	req     Request
+	facts   Facts
+	options config.Options // of the configuration and of the PAM line
+	plan    *Plan
 }
 
-// target is a directory that applies, with its path expanded.
+// target is a directory that applies, ready but for the steps of others: with its path expanded, and with what it takes
+// to make and to prepare it.
 type target struct {
 	config.Directory
-	path string
+	path    string
+	parent  string // "" for a tmpfs
+	make    []Step
+	prepare Step
+	init    []Step
 }
 
+// errNoContext isn't the configuration's fault, so that ignore_config_error must not open the session without the directory.
+var errNoContext = errors.New("pam_selinux has set none; put it before, or use the options use_current_context or use_default_context")
+
+// wanted returns what the session's user gets. With ignore_config_error, a directory that can't be had is left out.
 func (b *builder) wanted() ([]target, error) {
+	if b.options.Inherited == config.InheritedUnmountOnly {
+		return nil, nil
+	}
 	var out []target
 	for _, d := range b.cfg.Directories {
-		if !b.applies(d) {
+		if !b.facts.applies(d, b.req) {
 			continue
 		}
-		path, err := expandPath(d.Path, b.req)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Pos, err)
+		t, err := b.target(len(out), d)
+		if err == nil {
+			out = append(out, t)
+			continue
 		}
-		out = append(out, target{d, path})
+		err = fmt.Errorf("%s: %w", d.Pos, err)
+		if !b.options.SkipBad || errors.Is(err, errNoContext) {
+			return nil, err
+		}
+		b.plan.Warnings = append(b.plan.Warnings, config.Warning{Pos: d.Pos, Text: fmt.Sprintf("left out: %v", errors.Unwrap(err))})
 	}
 	return out, nil
 }
 
-func (b *builder) applies(d config.Directory) bool {
+// applies reports whether a directory is one for the session's user and service.
+func (f Facts) applies(d config.Directory, req Request) bool {
 	only, except := d.Only, d.Except
-	if len(only.Users)+len(only.Groups) > 0 && !b.facts.person(only, b.req) {
+	if len(only.Users)+len(only.Groups) > 0 && !f.person(only, req) {
 		return false
 	}
-	if len(only.Services) > 0 && !slices.Contains(only.Services, b.req.Service) {
+	if len(only.Services) > 0 && !slices.Contains(only.Services, req.Service) {
 		return false
 	}
-	return !b.facts.person(except, b.req) && !slices.Contains(except.Services, b.req.Service)
+	return !f.person(except, req) && !slices.Contains(except.Services, req.Service)
 }
 
 // homeSlot is the slot of the home's own copy; those of directories count from 0.
 const homeSlot = -1
 
-// steps orders the work: everything that can fail on what a directory holds comes before anything is attached, but for
-// a directory that lies below another one, which can only be looked at once that is covered.
-func (b *builder) steps(wanted []target) error {
+// steps orders the work: everything that can fail on what a directory holds comes before anything is attached. But what
+// lies below a covered directory, an instance parent too, can only be looked at once that is covered; and a script may
+// do anything that the next directory needs.
+func (b *builder) steps(inherited []Step, targets []target) error {
 	var pending []Attach
 	if b.cfg.Home == config.HomeSlave {
 		home, err := expandPath("$HOME", b.req)
@@ -114,26 +140,31 @@ func (b *builder) steps(wanted []target) error {
 	if b.cfg.Propagation != config.PropagationUnchanged {
 		b.add(Propagate{Propagation: b.cfg.Propagation})
 	}
-	for slot, t := range wanted {
-		if slices.ContainsFunc(pending, func(a Attach) bool { return isBelow(t.path, a.Path) }) {
-			b.attach(pending)
-			pending = nil
+	b.add(inherited...)
+	for slot, t := range targets {
+		below := func(a Attach) bool { return isBelow(t.path, a.Path) || t.parent != "" && isBelow(t.parent, a.Path) }
+		if slices.ContainsFunc(pending, below) {
+			b.attach(&pending)
 		}
-		if err := b.prepare(slot, t); err != nil {
-			return fmt.Errorf("%s: %w", t.Pos, err)
-		}
+		b.add(t.make...)
+		b.add(t.prepare)
 		pending = append(pending, Attach{Origin{t.Pos}, slot, t.path, b.hidden()})
+		if len(t.init) > 0 {
+			b.attach(&pending)
+			b.add(t.init...)
+		}
 	}
-	b.attach(pending)
+	b.attach(&pending)
 	return nil
 }
 
-func (b *builder) add(s Step) { b.plan.Steps = append(b.plan.Steps, s) }
+func (b *builder) add(steps ...Step) { b.plan.Steps = append(b.plan.Steps, steps...) }
 
-func (b *builder) attach(pending []Attach) {
-	for _, a := range pending {
+func (b *builder) attach(pending *[]Attach) {
+	for _, a := range *pending {
 		b.add(a)
 	}
+	*pending = nil
 }
 
 // hidden says whether / may still be in the host's peer group: there a mount that is attached as usual would appear on
@@ -147,29 +178,102 @@ func isBelow(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-func (b *builder) prepare(slot int, t target) error {
-	origin := Origin{t.Pos}
-	if t.Create != nil {
-		s, err := b.create(t)
+func (b *builder) target(slot int, d config.Directory) (t target, err error) {
+	t.Directory = d
+	if t.path, err = expandPath(d.Path, b.req); err != nil {
+		return t, err
+	}
+	if d.Create != nil {
+		step, err := b.create(t)
 		if err != nil {
-			return err
+			return t, err
 		}
-		b.add(s)
+		t.make = []Step{step}
 	}
-	if t.Method == config.MethodTmpfs {
-		b.add(PrepareTmpfs{origin, slot, t.path, b.req.UID, t.Options})
-		return nil
+	init := b.facts.Machine.init(d)
+	written := "tmpfs"
+	if d.Method == config.MethodTmpfs {
+		t.prepare = PrepareTmpfs{Origin{d.Pos}, slot, t.path, b.req.UID, init.Kind == config.InitBuiltin, b.home(t, init), expandOptions(d.Options, b.req)}
+	} else {
+		step, path, err := b.directory(slot, t, init)
+		if err != nil {
+			return t, err
+		}
+		t.prepare, t.parent, written = step, path.parent, path.written
 	}
-	parent, name, err := instancePath(t.Directory, b.req)
+	if init.Kind == config.InitScript {
+		t.init = []Step{RunInit{Origin{d.Pos}, slot, init.Script, t.path, written, b.req.User, b.req.Umask, init.IgnoreFailure}}
+	}
+	return t, nil
+}
+
+// directory is the step for an instance on disk.
+func (b *builder) directory(slot int, t target, init config.Init) (PrepareDirectory, instancePath, error) {
+	d, err := b.fallBack(t.Directory)
 	if err != nil {
-		return err
+		return PrepareDirectory{}, instancePath{}, err
 	}
-	b.add(PrepareDirectory{
-		Origin: origin, Slot: slot, Path: t.path, Parent: parent, Name: name,
-		UID:   b.req.UID,
-		Fresh: t.Method == config.MethodTmpdir, AnyParent: b.req.Options.IgnoreParentMode, Options: t.Options,
-	})
-	return nil
+	s := PrepareDirectory{
+		Origin: Origin{d.Pos}, Slot: slot, Path: t.path, UID: b.req.UID, Shared: d.Shared,
+		Fresh:     d.Method == config.MethodTmpdir,
+		AnyParent: b.options.IgnoreParentMode || d.AnyParent, ParentMode: d.ParentMode,
+		Restore: init.Kind == config.InitBuiltin, Home: b.home(t, init), Scripted: init.Kind == config.InitScript,
+		Options: d.Options,
+	}
+	name := freshSuffix
+	switch d.Method {
+	case config.MethodUser:
+		name = InstanceName(difference(d.Method, b.req.User, "", d.Shared), b.options.GenHash)
+	case config.MethodLevel, config.MethodContext:
+		name = ""
+		s.ByContext = ByContext{d.Method, b.facts.Machine.Context, b.req.User, d.Shared, b.options.GenHash}
+	}
+	path, err := newInstancePath(d, b.req, name)
+	s.Parent, s.Name = path.parent, path.name
+	if err == nil && s.Name == "" && s.ByContext.Method == "" {
+		err = fmt.Errorf("%s names no instance: a shared one needs a name of its own", d.InstancePrefix)
+	}
+	return s, path, err
+}
+
+// fallBack is d with the method that it comes to where SELinux is off: user, as namespace.conf(5) says. One directory
+// for all can't come to one for each.
+func (b *builder) fallBack(d config.Directory) (config.Directory, error) {
+	switch {
+	case !byContext(d):
+	case b.facts.Machine.SELinux && b.facts.Machine.Context == "":
+		return d, fmt.Errorf("method %s needs the session's SELinux context, and %w", d.Method, errNoContext)
+	case b.facts.Machine.SELinux:
+	case d.Shared:
+		return d, fmt.Errorf("method %s, shared, needs SELinux, which is off", d.Method)
+	default:
+		b.plan.Notices = append(b.plan.Notices, config.Warning{Pos: d.Pos, Text: fmt.Sprintf("SELinux is off: method user instead of %s", d.Method)})
+		d.Method = config.MethodUser
+	}
+	return d, nil
+}
+
+// skeleton is what a new home is filled with (useradd(8)).
+const skeleton = "/etc/skel"
+
+// home says how a new instance is filled: only one that is the home itself.
+func (b *builder) home(t target, init config.Init) Home {
+	if init.Kind != config.InitBuiltin || t.path != b.req.Home {
+		return Home{}
+	}
+	return Home{t.path, skeleton, b.facts.Machine.HomeMode, b.req.Umask, b.req.UID, b.req.GID}
+}
+
+// inherited are the steps that take away what covers directories for the requester.
+func (b *builder) inherited() ([]Step, error) {
+	var out []Step
+	for _, c := range b.facts.Machine.Inherited {
+		out = append(out, Uncover{Path: c.Path, Dev: c.Dev, Ino: c.Ino})
+	}
+	if len(out) > 0 && b.hidden() {
+		return nil, fmt.Errorf("inherited instances can't be unmounted with propagation %s: the outer session would lose them", b.cfg.Propagation)
+	}
+	return out, nil
 }
 
 // create resolves the owner, group and mode of a directory that may have to be made (namespace.conf(5), create=).

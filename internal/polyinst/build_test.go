@@ -8,34 +8,39 @@ import (
 	"unicode/utf8"
 
 	"gons/internal/config"
+	"gons/internal/md5"
 )
 
 func TestInstanceName(t *testing.T) {
-	const user, tmpfs, tmpdir = config.MethodUser, config.MethodTmpfs, config.MethodTmpdir
+	const user, level, context = config.MethodUser, config.MethodLevel, config.MethodContext
+	const tmp = "system_u:object_r:tmp_t:s0"
 	for _, c := range []struct {
 		method  config.Method
 		user    string
+		shared  bool
 		genHash bool
 		want    string
 	}{
-		{user, "alice", false, "alice"},
-		{user, "Alice", false, "Alice"},
-		{user, "alice", true, "6384e2b2184bcbf58eccf10ca7a6563c"},
-		{user, strings.Repeat("a", 79), false, strings.Repeat("a", 79)},
-		{user, strings.Repeat("a", 80), false, strings.Repeat("a", 80)},
-		{user, strings.Repeat("a", 81), false, strings.Repeat("a", 47) + "_986e6938ed767a8ae9530eef54bfe5f1"},
-		{user, strings.Repeat("a", 81), true, "986e6938ed767a8ae9530eef54bfe5f1"},
-		{user, strings.Repeat("é", 40), false, strings.Repeat("é", 40)},
-		{tmpfs, "alice", false, ""},
-		{tmpfs, "alice", true, ""},
-		{tmpdir, "alice", false, "XXXXXX"},
-		{tmpdir, "alice", true, "XXXXXX"},
+		{user, "alice", false, false, "alice"},
+		{user, "Alice", false, false, "Alice"},
+		{user, "alice", false, true, "6384e2b2184bcbf58eccf10ca7a6563c"},
+		{user, "alice", true, false, ""},
+		{user, "alice", true, true, ""},
+		{user, strings.Repeat("a", 79), false, false, strings.Repeat("a", 79)},
+		{user, strings.Repeat("a", 80), false, false, strings.Repeat("a", 80)},
+		{user, strings.Repeat("a", 81), false, false, strings.Repeat("a", 47) + "_986e6938ed767a8ae9530eef54bfe5f1"},
+		{user, strings.Repeat("a", 81), false, true, "986e6938ed767a8ae9530eef54bfe5f1"},
+		{user, strings.Repeat("é", 40), false, false, strings.Repeat("é", 40)},
+		{level, "martin", false, false, tmp + "_martin"},
+		{context, "martin", false, false, tmp + "_martin"},
+		{context, "martin", true, false, tmp},
+		{level, "martin", true, true, md5.Hex(tmp)},
 	} {
-		if got := InstanceName(c.method, c.user, c.genHash); got != c.want {
-			t.Errorf("InstanceName(%s, %q, %t) = %q, want %q", c.method, c.user, c.genHash, got, c.want)
+		if got := InstanceName(difference(c.method, c.user, tmp, c.shared), c.genHash); got != c.want {
+			t.Errorf("the instance of %s, %q, shared %t, hashed %t is %q, want %q", c.method, c.user, c.shared, c.genHash, got, c.want)
 		}
 	}
-	if got := InstanceName(user, strings.Repeat("é", 41), false); len(got) != 80 {
+	if got := InstanceName(strings.Repeat("é", 41), false); len(got) != 80 {
 		t.Errorf("82 bytes become %d: %q", len(got), got)
 	}
 }
@@ -45,7 +50,7 @@ func TestBuildIsPure(t *testing.T) {
 	const text = "/tmp /i/ user:create=0700 root\n/tmp/x /i/ tmpdir\n/m x tmpfs:mntopts=size=1G ~bob,alice\n"
 	cfg, same := parseConfig(t, "namespace.conf", text), parseConfig(t, "namespace.conf", text)
 	req := aliceRequest()
-	facts, err := Gather(cfg, req, newDatabase(req.User))
+	facts, err := Gather(cfg, req, newDatabase(req.User), machine{})
 	must(t, err)
 	first, err := Build(cfg, req, facts)
 	must(t, err)
@@ -67,6 +72,18 @@ func TestBuildWithoutAHome(t *testing.T) {
 	req.Home = ""
 	if plan, err := Build(cfg, req, Facts{}); err == nil {
 		t.Errorf("got a plan:\n%s", plan)
+	}
+}
+
+// ignore_config_error is for slips in the configuration. A session whose context nobody has set isn't one.
+func TestIgnoreConfigErrorNeedsAContext(t *testing.T) {
+	for _, method := range []string{"level", "context"} {
+		cfg := parseConfig(t, "namespace.conf", "/tmp /i/ "+method+"\n")
+		req := aliceRequest()
+		req.Options.SkipBad = true
+		if plan, err := Build(cfg, req, Facts{Machine: MachineFacts{SELinux: true}}); err == nil {
+			t.Errorf("%s: got a plan:\n%s", method, plan)
+		}
 	}
 }
 
@@ -113,9 +130,9 @@ func TestGatherGroups(t *testing.T) {
 // askedFor are the names that are asked for, in order.
 func askedFor(t *testing.T, file, text, req string) string {
 	t.Helper()
-	request := parseRequest(t, req)
+	request, _ := parseRequest(t, req)
 	db := newDatabase(request.User)
-	_, err := Gather(parseConfig(t, file, text), request, db)
+	_, err := Gather(parseConfig(t, file, text), request, db, machine{})
 	must(t, err)
 	return strings.Join(db.asked, " ")
 }
@@ -137,10 +154,10 @@ func TestGatherAsksNothingForTheExempt(t *testing.T) {
 	const text = "version: 1\nexempt: {users: [root], services: [cron]}\ndirectories:\n" +
 		"  - {path: /a, method: tmpfs, only: {groups: [team]}, create: {owner: daemon}}\n"
 	for _, req := range []string{"user=root uid=0 home=/root", "service=cron"} {
-		request := parseRequest(t, req)
+		request, _ := parseRequest(t, req)
 		db := newDatabase(request.User)
 		db.broken = map[string]bool{"team": true, "daemon": true}
-		facts, err := Gather(parseConfig(t, "gons.yaml", text), request, db)
+		facts, err := Gather(parseConfig(t, "gons.yaml", text), request, db, machine{})
 		if err != nil || len(db.asked) > 0 {
 			t.Errorf("%s: asked for %v, %v", req, db.asked, err)
 			continue
@@ -160,7 +177,7 @@ func TestGatherPassesErrorsOn(t *testing.T) {
 	for i, name := range order {
 		db := newDatabase("alice")
 		db.broken = map[string]bool{strings.TrimPrefix(name, "%"): true}
-		_, err := Gather(cfg, aliceRequest(), db)
+		_, err := Gather(cfg, aliceRequest(), db, machine{})
 		if err == nil || !strings.Contains(err.Error(), "doesn't answer for "+strings.TrimPrefix(name, "%")) {
 			t.Errorf("%s: got %v", name, err)
 		}

@@ -28,10 +28,9 @@ func TestMain(m *testing.M) { testkit.Main(m, 0o077, "/mnt") }
 
 // The test kit's words, which every test here uses.
 var (
-	must   = testkit.Must
-	tree   = testkit.Tree
-	lines  = testkit.Lines
-	number = testkit.Number
+	must  = testkit.Must
+	tree  = testkit.Tree
+	lines = testkit.Lines
 )
 
 func attack(t testing.TB, step func()) (stop func()) { return testkit.Attack(t, alice, step) }

@@ -20,6 +20,21 @@ type Plan struct {
 	Steps []Step
 	// Warnings are what the administrator should look at; they change nothing.
 	Warnings []config.Warning
+	// Notices are what is done otherwise than was written, as documented.
+	Notices []config.Warning
+}
+
+// Scripts reports whether scripts are run, and whether one is for an instance that other users have, too.
+func (p *Plan) Scripts() (shared, any bool) {
+	for _, s := range p.Steps {
+		if d, ok := s.(PrepareDirectory); ok && d.Scripted && d.Shared {
+			shared = true
+		}
+		if _, ok := s.(RunInit); ok {
+			any = true
+		}
+	}
+	return shared, any
 }
 
 // String returns the plan as lines, the steps numbered.
@@ -92,6 +107,19 @@ func (s PrepareHome) String() string {
 	return fmt.Sprintf("prepare %s itself for %s, as a recursive slave of the host's", s.Path, s.Path) + s.suffix()
 }
 
+// Uncover takes an inherited instance away from the directory that it covers. Nothing else is ever taken away.
+type Uncover struct {
+	Origin
+	Path string
+	// Dev and Ino are the instance's identity.
+	Dev, Ino uint64
+}
+
+// String says it in words.
+func (s Uncover) String() string {
+	return fmt.Sprintf("uncover %s, which an instance of the outer session's covers", s.Path) + s.suffix()
+}
+
 // MakeDirectory makes the last component of a polyinstantiated directory where it is missing.
 type MakeDirectory struct {
 	Origin
@@ -105,6 +133,32 @@ func (s MakeDirectory) String() string {
 	return fmt.Sprintf("make %s if it is missing, mode %04o, owner %d, group %d", s.Path, s.Mode, s.UID, s.GID) + s.suffix()
 }
 
+// ByContext names an instance, and labels it, by an SELinux context that comes from what the covered directory has. The
+// zero ByContext is for instances that have nothing to do with that.
+type ByContext struct {
+	// Method is MethodLevel or MethodContext.
+	Method config.Method
+	// Session is the session's context.
+	Session string
+	// User is in the name, unless Shared leaves it out.
+	User   string
+	Shared bool
+	// GenHash makes the name an MD5 sum.
+	GenHash bool
+}
+
+// Home is how a new instance that is the user's home itself is filled. The zero Home is for others.
+type Home struct {
+	// Path is the home, which the instance is going to cover.
+	Path string
+	// Skeleton is copied into it; "" for nothing.
+	Skeleton string
+	// Mode is the home's own, and Umask is taken from the modes of what is copied.
+	Mode, Umask uint32
+	// UID and GID own all of it.
+	UID, GID uint32
+}
+
 // PrepareDirectory opens or makes an instance and readies it as a detached mount. What is made gets the owner, group
 // and mode that the covered directory has.
 type PrepareDirectory struct {
@@ -113,29 +167,63 @@ type PrepareDirectory struct {
 	Slot int
 	// Path is the directory to be covered.
 	Path string
-	// Parent is the instance parent, made with mode 000 where it is missing.
+	// Parent is the instance parent, made with ParentMode where it is missing.
 	Parent string
-	// Name is the instance in Parent. With Fresh its last six characters are XXXXXX and are chosen when it is made.
-	Name string
+	// Name is the instance in Parent. With Fresh its last six characters are XXXXXX and are chosen when it is made; with
+	// ByContext more follows.
+	Name      string
+	ByContext ByContext
 	// Fresh makes a new directory for each session, removed when that closes (tmpdir).
 	Fresh bool
 	// UID is the session's user.
 	UID uint32
-	// AnyParent skips the check that Parent is root's with mode 000.
-	AnyParent bool
+	// Shared says that other users have the same instance.
+	Shared bool
+	// AnyParent skips the check that Parent is root's with mode ParentMode.
+	AnyParent  bool
+	ParentMode uint32
+	// Restore gives a new instance the label that the policy has for Path, as restorecon(8) does.
+	Restore bool
+	// Home fills a new instance.
+	Home Home
+	// Scripted says that a RunInit follows, which must know whether the instance is new.
+	Scripted bool
 	// Options are the mount's, besides those that the covered directory's mount has.
 	Options config.MountOptions
 }
 
 // String says it in words.
 func (s PrepareDirectory) String() string {
-	path := strings.TrimSuffix(s.Parent, "/") + "/" + s.Name
+	path := joinPath(s.Parent, s.Name)
+	switch {
+	case s.ByContext.Method != "" && s.ByContext.Shared:
+		path += "CONTEXT"
+	case s.ByContext.Method != "":
+		path += "CONTEXT_" + s.ByContext.User
+	}
 	text := fmt.Sprintf("prepare %s for %s, made if it is missing with the owner and mode of %s", path, s.Path, s.Path)
 	if s.Fresh {
 		text = fmt.Sprintf("prepare a new %s for %s, removed when the session closes", path, s.Path)
 	}
-	return text + mountOptions(s.Options) + s.suffix()
+	return text + s.ByContext.words() + s.Home.words() + mountOptions(s.Options) + s.suffix()
 }
+
+func (b ByContext) words() string {
+	if b.Method == "" {
+		return ""
+	}
+	return fmt.Sprintf(", CONTEXT being the %s that SELinux gives %s", b.Method, b.Session)
+}
+
+func (h Home) words() string {
+	if h.Skeleton == "" {
+		return ""
+	}
+	return fmt.Sprintf(", a new one filled from %s, mode %04o", h.Skeleton, h.Mode)
+}
+
+// joinPath is the path of an entry.
+func joinPath(dir, name string) string { return strings.TrimSuffix(dir, "/") + "/" + name }
 
 // PrepareTmpfs readies a tmpfs as a detached mount.
 type PrepareTmpfs struct {
@@ -143,13 +231,16 @@ type PrepareTmpfs struct {
 	Slot int
 	Path string
 	// UID is the session's user.
-	UID     uint32
+	UID uint32
+	// Restore and Home are as for PrepareDirectory.
+	Restore bool
+	Home    Home
 	Options config.MountOptions
 }
 
 // String says it in words.
 func (s PrepareTmpfs) String() string {
-	return fmt.Sprintf("prepare a tmpfs for %s", s.Path) + mountOptions(s.Options) + s.suffix()
+	return fmt.Sprintf("prepare a tmpfs for %s", s.Path) + s.Home.words() + mountOptions(s.Options) + s.suffix()
 }
 
 // Attach covers a directory with what was prepared in Slot.
@@ -163,6 +254,31 @@ type Attach struct {
 // String says it in words.
 func (s Attach) String() string {
 	return fmt.Sprintf("cover %s with what was prepared for it", s.Path) + hidden(s.Hidden) + s.suffix()
+}
+
+// RunInit runs a script once a directory is covered (pam_namespace(8): namespace.init; namespace.conf(5): iscript).
+type RunInit struct {
+	Origin
+	Slot   int
+	Script string
+	// Path is the covered directory, and Instance what covers it as pam_namespace writes it: "tmpfs" for one, and with
+	// what is chosen when the instance is made left out.
+	Path, Instance string
+	// User is the session's.
+	User string
+	// Umask is the host's.
+	Umask uint32
+	// IgnoreFailure goes on where the script fails.
+	IgnoreFailure bool
+}
+
+// String says it in words.
+func (s RunInit) String() string {
+	text := fmt.Sprintf("run %s for %s", s.Script, s.Path)
+	if s.IgnoreFailure {
+		text += ", whether or not it succeeds"
+	}
+	return text + s.suffix()
 }
 
 func hidden(h bool) string {

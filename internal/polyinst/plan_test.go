@@ -22,12 +22,35 @@ type database struct {
 	asked  []string
 }
 
+// machine is a Machine with a fixed answer to everything.
+type machine struct {
+	facts MachineFacts
+	err   error
+}
+
+func (m machine) SELinux(string, NameService, bool, config.ContextSource) (bool, string, error) {
+	return m.facts.SELinux, m.facts.Context, m.err
+}
+func (m machine) StandardInit() (config.Init, error) { return m.facts.Standard, m.err }
+func (m machine) HomeMode() (uint32, error)          { return m.facts.HomeMode, m.err }
+func (m machine) Inherited() ([]Covering, error)     { return m.facts.Inherited, m.err }
+
+// Covers says that whatever is at /tmp-inst covers what it is for.
+func (m machine) Covers(path, parent, _ string) (Covering, bool) {
+	return Covering{path, 3, 4}, parent == "/tmp-inst"
+}
+
+func (m machine) Remains(string) (Covering, bool) { return Covering{}, false }
+
 // newDatabase is as the host of a user sees it: alice has a second name and is in team. A group's name is "%team" in
 // asked.
 func newDatabase(user string) *database {
 	team := strings.EqualFold(user, "alice")
 	return &database{
-		users:  map[string]Account{"root": {0, 0}, "alice": {2001, 2001}, "ALICE": {2001, 2001}, "bob": {2002, 2002}, "daemon": {1, 11}},
+		users: map[string]Account{
+			"root": {0, 0, "root", "/root"}, "alice": {2001, 2001, "alice", "/home/alice"}, "ALICE": {2001, 2001, "alice", "/home/alice"},
+			"bob": {2002, 2002, "bob", "/home/bob"}, "daemon": {1, 11, "daemon", "/usr/sbin"},
+		},
 		groups: map[string]Group{"root": {0, false}, "team": {2100, team}, "staff": {50, false}},
 	}
 }
@@ -36,6 +59,16 @@ func (d *database) LookupUser(name string) (Account, bool, error) {
 	d.asked = append(d.asked, name)
 	a, ok := d.users[name]
 	return a, ok, d.failure(name)
+}
+
+// LookupUID isn't counted: who the host runs for is always asked for.
+func (d *database) LookupUID(uid uint32) (Account, bool, error) {
+	for _, a := range d.users {
+		if a.UID == uid {
+			return a, true, nil
+		}
+	}
+	return Account{}, false, nil
 }
 
 func (d *database) LookupGroup(name string) (Group, bool, error) {
@@ -70,13 +103,16 @@ func aliceRequest() Request {
 	return Request{User: "alice", Service: "sshd", UID: 2001, GID: 2001, Home: "/home/alice", Umask: 0o022}
 }
 
-// parseRequest reads "user=bob uid=2002 home=\"a b\" gen_hash"; text in quotes is Go's.
-func parseRequest(t testing.TB, line string) Request {
+// parseRequest reads "user=bob uid=2002 home=\"a b\" gen_hash selinux"; text in quotes is Go's.
+func parseRequest(t testing.TB, line string) (Request, MachineFacts) {
 	t.Helper()
-	req := aliceRequest()
-	texts := map[string]*string{"user": &req.User, "service": &req.Service, "home": &req.Home}
+	req, f := aliceRequest(), MachineFacts{HomeMode: 0o700}
+	inherited := ""
+	texts := map[string]*string{"user": &req.User, "service": &req.Service, "home": &req.Home, "requester": &req.Requester,
+		"context": &f.Context, "script": &f.Standard.Script, "unmount": (*string)(&req.Options.Inherited), "inherited": &inherited}
 	numbers := map[string]*uint32{"uid": &req.UID, "gid": &req.GID, "umask": &req.Umask}
-	flags := map[string]*bool{"gen_hash": &req.Options.GenHash, "ignore_instance_parent_mode": &req.Options.IgnoreParentMode}
+	flags := map[string]*bool{"gen_hash": &req.Options.GenHash, "ignore_instance_parent_mode": &req.Options.IgnoreParentMode,
+		"require_selinux": &req.Options.RequireSELinux, "ignore_config_error": &req.Options.SkipBad, "selinux": &f.SELinux}
 	for _, word := range strings.Fields(line) {
 		key, value, _ := strings.Cut(word, "=")
 		switch {
@@ -88,11 +124,19 @@ func parseRequest(t testing.TB, line string) Request {
 			*numbers[key] = uint32(n)
 		case flags[key] != nil:
 			*flags[key] = true
+		case key == "builtin":
+			f.Standard.Kind = config.InitBuiltin
 		case key != "alice":
 			t.Fatalf("no such word in a request: %s", word)
 		}
 	}
-	return req
+	if f.Standard.Script != "" {
+		f.Standard.Kind = config.InitScript
+	}
+	if inherited != "" {
+		f.Inherited = []Covering{{inherited, 1, 2}}
+	}
+	return req, f
 }
 
 // unquote reads a Go string or a plain one; "x*300" is 300 of them.
@@ -112,8 +156,8 @@ func unquote(t testing.TB, text string) string {
 }
 
 // planFor is the plan for a request, or the error, with the warnings.
-func planFor(cfg *config.Config, req Request) string {
-	facts, err := Gather(cfg, req, newDatabase(req.User))
+func planFor(cfg *config.Config, req Request, f MachineFacts) string {
+	facts, err := Gather(cfg, req, newDatabase(req.User), machine{facts: f})
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}
@@ -124,6 +168,9 @@ func planFor(cfg *config.Config, req Request) string {
 	text := plan.String()
 	for _, w := range plan.Warnings {
 		text += "warning: " + w.String() + "\n"
+	}
+	for _, n := range plan.Notices {
+		text += "note: " + n.String() + "\n"
 	}
 	return text
 }
@@ -163,7 +210,8 @@ func checkPlans(t *testing.T, file string) {
 	cfg := parseConfig(t, parts[0][0], parts[0][1])
 	got := about + "-- " + parts[0][0] + " --\n" + parts[0][1]
 	for _, part := range parts[1:] {
-		got += "-- " + part[0] + " --\n" + planFor(cfg, parseRequest(t, part[0]))
+		req, facts := parseRequest(t, part[0])
+		got += "-- " + part[0] + " --\n" + planFor(cfg, req, facts)
 	}
 	if *update {
 		must(t, os.WriteFile(file, []byte(got), 0o644))

@@ -8,18 +8,40 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"gons/internal/linux"
 )
 
 // Processes is what is known of the machine's processes.
 type Processes interface {
-	// Start returns when a process was started, in clock ticks since boot. ok is false when there is no such process.
+	// Start returns when a process was started, in clock ticks since boot; 0 where that can't be told. ok is false when
+	// there is no such process.
 	Start(pid int) (ticks uint64, ok bool)
 	// InNamespace returns a process in the mount namespace that was started at since or later, when there is one.
 	InNamespace(ns Namespace, since uint64) (p Process, ok bool)
+	// Kill kills a process if it is in the mount namespace.
+	Kill(pid int, ns Namespace) error
 	// PIDNamespace returns the inode number of the caller's pid namespace; 0 when it isn't known.
 	PIDNamespace() uint64
+}
+
+// killing is how long processes that were killed may take to end. One that waits for a dead server takes longer.
+const killing = 300 * time.Millisecond
+
+// KillScripts kills what scripts have left running of a session that was never opened, whose host or worker was killed: a
+// later session of the user runs the script again, and what is left of the first run would go on, as root, in a
+// directory that is the user's by then.
+func KillScripts(r Record, p Processes) {
+	if !r.Scripts || r.PIDNamespace == 0 || r.PIDNamespace != p.PIDNamespace() {
+		return
+	}
+	for until := time.Now().Add(killing); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		found, ok := p.InNamespace(r.Namespace, r.Started)
+		if !ok || found.PID == 0 || found.PID == r.Leader.PID || p.Kill(found.PID, r.Namespace) != nil {
+			return
+		}
+	}
 }
 
 // Alive reports whether anything is left of a session's processes. found is a process to look at the next time. Where
@@ -28,7 +50,7 @@ func Alive(r Record, p Processes) (alive bool, found Process) {
 	if r.PIDNamespace == 0 || r.PIDNamespace != p.PIDNamespace() {
 		return true, r.Leader
 	}
-	if start, ok := p.Start(r.Leader.PID); ok && (start == r.Leader.Start || r.Leader.Start == 0) {
+	if start, ok := p.Start(r.Leader.PID); ok && (start == r.Leader.Start || r.Leader.Start == 0 || start == 0) {
 		return true, r.Leader
 	}
 	if r.Namespace.Inode == 0 {
@@ -46,9 +68,9 @@ type Proc struct{}
 func (Proc) Start(pid int) (uint64, bool) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, false
+		return 0, !endedProcess(err)
 	}
-	const state, threads, start = 3 - 3, 20 - 3, 22 - 3 // counted from after the name, which may hold spaces and parentheses
+	const state, threads, start = 0, 20 - 3, 22 - 3 // counted from after the name, which may hold spaces and parentheses
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	if len(fields) <= start {
 		return 0, false
@@ -60,8 +82,14 @@ func (Proc) Start(pid int) (uint64, bool) {
 	return ticks, err == nil
 }
 
-// InNamespace looks through all processes. One that may not be looked at (root without CAP_SYS_PTRACE) could be in the
-// namespace, so it counts as one that is, without a name, unless it is older.
+// endedProcess reports whether a file below /proc couldn't be read because its process has ended. Other errors, as that too
+// many files are open, prove nothing.
+func endedProcess(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || linux.Is(err, linux.ESRCH)
+}
+
+// InNamespace looks through all processes. One that can't be looked at (root without CAP_SYS_PTRACE, no memory) could be in
+// the namespace, so it counts as one that is, without a name, unless it is older.
 func (p Proc) InNamespace(ns Namespace, since uint64) (Process, bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -78,12 +106,20 @@ func (p Proc) InNamespace(ns Namespace, since uint64) (Process, bool) {
 			start, _ := p.Start(pid)
 			return Process{pid, start}, true
 		}
-		if errors.Is(err, fs.ErrPermission) {
+		if err != nil && !endedProcess(err) {
 			start, ok := p.Start(pid)
-			unknown = unknown || ok && start >= since
+			unknown = unknown || ok && (start >= since || start == 0)
 		}
 	}
 	return Process{}, unknown
+}
+
+// Kill implements Processes.
+func (Proc) Kill(pid int, ns Namespace) error {
+	return linux.KillIf(pid, func() bool {
+		have, err := namespaceInode(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+		return err == nil && have == ns.Inode && isNamespace(pid, ns)
+	})
 }
 
 // isNamespace reports whether the namespace of a process is the one and not a later one with the same inode number.

@@ -28,8 +28,10 @@ func (s *Store) End(id string, more func() bool) error {
 		return err
 	}
 	at := lockByte("session:" + id)
-	if err := s.lock.TryLockRange(at); err != nil {
+	if err := s.lock.TryLockRange(at); linux.Is(err, linux.EAGAIN) || linux.Is(err, linux.EACCES) { // fcntl(2) has both
 		return ErrBusy
+	} else if err != nil {
+		return fmt.Errorf("cannot lock the session record %s/%s: %w", s.sessions.Path(), id, err)
 	}
 	defer s.lock.UnlockRange(at)
 	var failed []error
@@ -74,7 +76,10 @@ func (s *Store) removeLeftover(l Leftover, host Namespace, more func() bool) err
 			return nil
 		}
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("cannot remove %s/%s: %w", l.Parent, l.Name, err)
+	}
+	return nil
 }
 
 // Uncover takes the calling thread, which must be locked and is of no other use afterwards, into a copy of its mount

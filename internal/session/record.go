@@ -41,8 +41,12 @@ type Record struct {
 	HostNamespace Namespace
 	// PIDNamespace is that of Leader: in another one its number means another process.
 	PIDNamespace uint64
+	// Scripts says that scripts are run for the session, which isn't open yet: all that is in its namespace is theirs.
+	Scripts bool `json:",omitempty"`
 	// Covered are the directories that the session's instances cover, in order.
 	Covered []Path `json:",omitempty"`
+	// Instances are what covers each of Covered; an earlier gons wrote none.
+	Instances []Instance `json:",omitempty"`
 	// Leftovers are what the session's end has to remove.
 	Leftovers []Leftover `json:",omitempty"`
 }
@@ -54,6 +58,9 @@ type Namespace struct {
 	// ID is its number for good, 0 where the kernel (before Linux 6.11) doesn't tell.
 	ID uint64 `json:",omitempty"`
 }
+
+// Instance is the identity of a directory that covers another one.
+type Instance struct{ Dev, Ino uint64 }
 
 // Path is a path as it is kept in a record: JSON holds nothing but UTF-8, and a path any bytes.
 type Path string
@@ -93,8 +100,10 @@ type Process struct {
 // guess. So one user's sessions are found without reading everybody's records.
 func NewID(uid uint32) (string, error) {
 	b := make([]byte, 16)
-	err := linux.Random(b)
-	return ownerPrefix(uid) + hex.EncodeToString(b), err
+	if err := linux.Random(b); err != nil {
+		return "", fmt.Errorf("cannot make an id for the session of user %d: %w", uid, err)
+	}
+	return ownerPrefix(uid) + hex.EncodeToString(b), nil
 }
 
 func ownerPrefix(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) + "-" }

@@ -292,6 +292,15 @@ func (l *locker) BecomeMaker(uid uint32) error {
 	return err
 }
 
+// StopMaking implements polyinst.Locker.
+func (l *locker) StopMaking(uid uint32) error {
+	if !l.maker[uid] {
+		return nil
+	}
+	l.maker[uid] = false
+	return l.file.UnlockRange(int64(uid))
+}
+
 // Use implements polyinst.Locker.
 func (l *locker) Use(path string, f func() error) (uses uint64, err error) {
 	at := pathByte(path)

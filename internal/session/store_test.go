@@ -358,6 +358,10 @@ func TestLocker(t *testing.T) {
 	}
 	must(t, first.WhileNobodyMakes(user, nothing))
 	must(t, openStore(t, host).Locker().BecomeMaker(2002))
+	must(t, first.BecomeMaker(2003))
+	must(t, first.StopMaking(2003))
+	must(t, first.StopMaking(2003))
+	must(t, openStore(t, host).Locker().BecomeMaker(2003))
 	looked, made := make(chan error, 1), make(chan error, 1)
 	go func() { looked <- other.WhileNobodyMakes(user, func() error { return fs.ErrClosed }) }()
 	go func() { made <- another.Locker().BecomeMaker(user) }()

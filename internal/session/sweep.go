@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -21,20 +22,35 @@ func (s *Store) Sweep(p Processes, dry bool, more func() bool) ([]Swept, error) 
 	if !dry {
 		s.removeDrafts()
 	}
-	return s.sweep("", p, dry, more)
-}
-
-// SweepUser is Sweep for one user's sessions: the paths in a user's records may lie in a tree of that user's, and only
-// the user's own logins may have to wait for what is there.
-func (s *Store) SweepUser(uid uint32, p Processes, more func() bool) ([]Swept, error) {
-	return s.sweep(ownerPrefix(uid), p, false, more)
-}
-
-func (s *Store) sweep(prefix string, p Processes, dry bool, more func() bool) ([]Swept, error) {
-	ids, err := s.list(prefix)
+	ids, err := s.List()
 	if err != nil {
 		return nil, err
 	}
+	if !dry {
+		s.killScripts(ids, p)
+	}
+	return s.sweep(ids, p, dry, more), nil
+}
+
+// loginShare is how many records a login looks at: a login of a user with a thousand sessions must not cost more than
+// others. Which ones is left to chance, so that all have their turn.
+const loginShare = 16
+
+// SweepUser is Sweep for some of one user's sessions, all of them where they are few: the paths in a user's records may
+// lie in a tree of that user's, and only the user's own logins may have to wait for what is there.
+func (s *Store) SweepUser(uid uint32, p Processes, more func() bool) ([]Swept, error) {
+	ids, err := s.list(ownerPrefix(uid))
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) > loginShare {
+		from := rand.IntN(len(ids))
+		ids = slices.Concat(ids[from:], ids[:from])[:loginShare]
+	}
+	return s.sweep(ids, p, false, more), nil
+}
+
+func (s *Store) sweep(ids []string, p Processes, dry bool, more func() bool) []Swept {
 	var out []Swept
 	for _, id := range ids {
 		if !more() {
@@ -44,7 +60,34 @@ func (s *Store) sweep(prefix string, p Processes, dry bool, more func() bool) ([
 			out = append(out, done)
 		}
 	}
-	return out, nil
+	return out
+}
+
+// KillScripts kills what scripts have left running of any user's sessions that were never opened and whose hosts are gone:
+// before one is run for an instance that users share.
+func (s *Store) KillScripts(p Processes) error { return s.killScriptsOf("", p) }
+
+// KillScriptsOf is KillScripts for the sessions of one user: before one is run for an instance of that user's alone.
+func (s *Store) KillScriptsOf(uid uint32, p Processes) error {
+	return s.killScriptsOf(ownerPrefix(uid), p)
+}
+
+func (s *Store) killScriptsOf(prefix string, p Processes) error {
+	ids, err := s.list(prefix)
+	s.killScripts(ids, p)
+	return err
+}
+
+func (s *Store) killScripts(ids []string, p Processes) {
+	for _, id := range ids {
+		r, err := s.Get(id)
+		if err != nil || !r.Scripts {
+			continue
+		}
+		if alive, found := Alive(r, p); alive && found != r.Leader {
+			KillScripts(r, p)
+		}
+	}
 }
 
 func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Swept, bool) {
@@ -54,7 +97,7 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 	}
 	alive, found := Alive(r, p)
 	if alive {
-		if found.PID != 0 && found != r.Leader && !dry { // so that the next sweep needn't look through all processes
+		if found.PID != 0 && found != r.Leader && !dry && !r.Scripts { // so that the next sweep needn't look through all processes
 			r.Leader = found
 			err = s.Put(r)
 		}

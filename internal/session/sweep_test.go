@@ -24,10 +24,12 @@ type machine struct {
 	inside     map[uint64]Process
 	unknown    bool // whether it can't be told who is in a namespace
 	namespace  uint64
+	looked     int
 	lookedHard int
 }
 
 func (m *machine) Start(pid int) (uint64, bool) {
+	m.looked++
 	ticks, ok := m.starts[pid]
 	return ticks, ok
 }
@@ -37,6 +39,13 @@ func (m *machine) InNamespace(in Namespace, _ uint64) (Process, bool) {
 	m.lookedHard++
 	p, ok := m.inside[inode]
 	return p, ok || m.unknown
+}
+
+func (m *machine) Kill(pid int, ns Namespace) error {
+	if m.inside[ns.Inode].PID == pid {
+		delete(m.inside, ns.Inode)
+	}
+	return nil
 }
 
 func (m *machine) PIDNamespace() uint64 { return m.namespace }
@@ -100,6 +109,22 @@ func TestProc(t *testing.T) {
 	must(t, syscall.Stat("/proc/self/ns/pid", &st))
 	if got := p.PIDNamespace(); got != st.Ino {
 		t.Errorf("pid namespace %d, want %d", got, st.Ino)
+	}
+}
+
+// A process that can't be looked at, because too many files are open, may be there: what it uses must not be removed.
+func TestProcWithoutDescriptors(t *testing.T) {
+	var p Proc
+	start, _ := p.Start(os.Getpid())
+	opening := Record{Leader: Process{os.Getpid(), start}, PIDNamespace: p.PIDNamespace()} // has no namespace yet
+	var before unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: before.Max}))
+	alive, _ := Alive(opening, p)
+	_, inside := p.InNamespace(Namespace{Inode: 1}, 0)
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+	if !alive || !inside {
+		t.Errorf("a living process counts as one: %t; nobody as being in a namespace: %t", alive, !inside)
 	}
 }
 
@@ -290,6 +315,26 @@ func TestSweepUser(t *testing.T) {
 	}
 }
 
+// A login of a user with many sessions looks at a few of them, and at others the next time.
+func TestSweepUserLooksAtFew(t *testing.T) {
+	host := newHost(t)
+	s := openStore(t, host)
+	m := &machine{namespace: 1, starts: map[int]uint64{100: 1000}}
+	for n := range 5 * loginShare {
+		must(t, s.Put(Record{ID: id(n), Leader: Process{100, 1000}, PIDNamespace: 1}))
+	}
+	must(t, s.Put(over(5*loginShare, leave(t, host, "/i", "left", true))))
+	sweeps := 0
+	for ; exists(host + RunDir + "/sessions/" + id(5*loginShare)); sweeps++ {
+		m.looked = 0
+		_, err := s.SweepUser(2001, m, always)
+		must(t, err)
+		if m.looked > loginShare || sweeps > 10000 {
+			t.Fatalf("sweep %d looked at %d of %d sessions", sweeps, m.looked, 5*loginShare+1)
+		}
+	}
+}
+
 // summary is what a sweep says, in one line.
 func summary(t *testing.T, s *Store, p Processes, dry bool, more func() bool) string {
 	t.Helper()
@@ -433,4 +478,33 @@ func mountsBelow(t testing.TB, dir string) string {
 		}
 	}
 	return out.String()
+}
+
+// What runs in the namespace of a session whose host was killed while it opened was started by scripts, and is killed.
+// In one that was open it is the user's.
+func TestKillScripts(t *testing.T) {
+	const ns, pidNS = 7, 1
+	leader, other := Process{100, 1000}, Process{200, 2000}
+	for _, c := range []struct {
+		name    string
+		scripts bool
+		m       machine
+		killed  bool
+	}{
+		{"opening", true, machine{namespace: pidNS, inside: map[uint64]Process{ns: other}}, true},
+		{"open", false, machine{namespace: pidNS, inside: map[uint64]Process{ns: other}}, false},
+		{"its host lives", true, machine{namespace: pidNS, starts: map[int]uint64{100: 1000}, inside: map[uint64]Process{ns: other}}, false},
+		{"the host itself", true, machine{namespace: pidNS, inside: map[uint64]Process{ns: leader}}, false},
+		{"in another pid namespace", true, machine{namespace: 2, inside: map[uint64]Process{ns: other}}, false},
+	} {
+		s := openStore(t, newHost(t))
+		r := newRecord(1)
+		r.Leader, r.Namespace, r.PIDNamespace, r.Scripts = leader, Namespace{Inode: ns}, pidNS, c.scripts
+		must(t, s.Put(r))
+		_, err := s.Sweep(&c.m, false, func() bool { return false }) // though there is no time for anything else
+		must(t, err)
+		if killed := len(c.m.inside) == 0; killed != c.killed {
+			t.Errorf("%s: killed %t", c.name, killed)
+		}
+	}
 }

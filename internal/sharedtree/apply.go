@@ -28,8 +28,8 @@ func Gather(root *safepath.Root, w Wanted) (Facts, error) {
 			dir.Close()
 		}
 	}
-	for _, path := range w.Parents {
-		if f.Parents[path], err = gatherParent(root, path); err != nil {
+	for _, want := range w.Parents {
+		if f.Parents[want.Path], err = gatherParent(root, want.Path); err != nil {
 			return f, err
 		}
 	}
@@ -57,7 +57,10 @@ func gatherParent(root *safepath.Root, path string) (ParentFact, error) {
 	}
 	defer list.Close()
 	names, err := list.Names(1)
-	return ParentFact{Stat: dir.Stat, Empty: len(names) == 0}, err
+	if err != nil {
+		return ParentFact{}, fmt.Errorf("cannot list %s: %w", path, err)
+	}
+	return ParentFact{Stat: dir.Stat, Empty: len(names) == 0}, nil
 }
 
 // Apply makes one change.
@@ -72,7 +75,7 @@ func Apply(root *safepath.Root, c Change) error {
 	case BindPrivate:
 		return bindPrivate(root, c.Path)
 	case MakeParent:
-		return makeParent(root, c.Path)
+		return makeParent(root, c)
 	case FixParent:
 		return fixParent(root, c)
 	}
@@ -144,13 +147,13 @@ func bindPrivate(root *safepath.Root, path string) error {
 }
 
 // makeParent makes an instance parent, and plain directories of root's on the way to it.
-func makeParent(root *safepath.Root, path string) error {
+func makeParent(root *safepath.Root, c MakeParent) error {
 	at := ""
-	names := strings.Split(strings.Trim(path, "/"), "/")
+	names := strings.Split(strings.Trim(c.Path, "/"), "/")
 	for i, name := range names {
 		mode := uint32(0o755)
 		if i == len(names)-1 {
-			mode = 0
+			mode = c.Mode
 		}
 		if err := makeMissing(root, at+"/", name, mode); err != nil {
 			return err
@@ -166,15 +169,40 @@ func makeMissing(root *safepath.Root, dir, name string, mode uint32) error {
 		return err
 	}
 	defer parent.Close()
-	h, err := safepath.MakeDirectory(parent.Handle, name)
-	if linux.Is(err, linux.EEXIST) {
-		return nil
+	if h, err := parent.OpenAt(name, linux.LookAt, false); err == nil {
+		return h.Close()
 	}
-	if err != nil {
+	if err := makeNamed(parent.Handle, name, mode); err != nil && !linux.Is(err, linux.EEXIST) {
 		return fmt.Errorf("cannot make %s%s: %w", dir, name, err)
 	}
+	return nil
+}
+
+// makeNamed makes a directory under another name and finishes it first: a boot that is cut short leaves none with a mode
+// that the next would take for the administrator's.
+func makeNamed(parent *linux.Handle, name string, mode uint32) error {
+	draft := ".gons-boot-" + name
+	draft = draft[:min(len(draft), 255)]
+	h, err := safepath.MakeDirectory(parent, draft)
+	if linux.Is(err, linux.EEXIST) { // of such a boot
+		if err = parent.Rmdir(draft); err == nil {
+			h, err = safepath.MakeDirectory(parent, draft)
+		}
+	}
+	if err != nil {
+		return err
+	}
 	defer h.Close()
-	return h.Chmod(mode)
+	if err = h.Chmod(mode); err == nil {
+		err = parent.RenameNew(draft, parent, name)
+	}
+	if linux.Is(err, linux.EINVAL) { // of NFS, which can't promise to replace nothing; here that is an empty directory at most
+		err = parent.RenameOver(draft, name)
+	}
+	if err != nil {
+		parent.Rmdir(draft)
+	}
+	return err
 }
 
 // fixParent takes an empty directory over.
@@ -194,21 +222,21 @@ func fixParent(root *safepath.Root, c FixParent) error {
 		err = errors.New("it was exchanged for another directory")
 	}
 	if err == nil {
-		err = takeOver(h, st)
+		err = takeOver(h, st, c.Mode)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot make %s root's with mode 000: %w", c.Path, err)
+		return fmt.Errorf("cannot make %s root's with mode %03o: %w", c.Path, c.Mode, err)
 	}
 	return nil
 }
 
 // takeOver changes the owner first, who could change the mode back otherwise, and looks last: until then something may
 // have been put in.
-func takeOver(h *linux.Handle, before linux.Stat) error {
+func takeOver(h *linux.Handle, before linux.Stat, mode uint32) error {
 	if err := h.Chown(0, 0); err != nil {
 		return err
 	}
-	err := h.Chmod(0)
+	err := h.Chmod(mode)
 	if err == nil {
 		err = stillEmpty(h)
 	}

@@ -15,8 +15,17 @@ import (
 type Wanted struct {
 	// Private are directories that should be private mounts of their own.
 	Private []string
-	// Parents are instance parents, which should be root's with mode 000.
-	Parents []string
+	// Parents are instance parents.
+	Parents []Parent
+}
+
+// Parent is an instance parent.
+type Parent struct {
+	Path string
+	// Mode is what it should have, and is made with; 000 but for parent_mode.
+	Mode uint32
+	// Any says that it is fine with whatever owner and mode it has.
+	Any bool
 }
 
 // Want derives Wanted from a configuration. Directories and parents that depend on the user can't be prepared at boot
@@ -32,10 +41,26 @@ func Want(cfg *config.Config) Wanted {
 		}
 		prefix := d.InstancePrefix
 		if i := strings.LastIndexByte(prefix, '/'); i > 0 && static(prefix[:i]) {
-			w.Parents = appendNew(w.Parents, path.Clean(prefix[:i]))
+			w.Parents = addParent(w.Parents, Parent{path.Clean(prefix[:i]), d.ParentMode, d.AnyParent})
 		}
 	}
 	return w
+}
+
+// addParent adds a parent. Of two directories that share one, the more demanding decides.
+func addParent(list []Parent, p Parent) []Parent {
+	i := slices.IndexFunc(list, func(have Parent) bool { return have.Path == p.Path })
+	if i < 0 {
+		return append(list, p)
+	}
+	switch have := &list[i]; {
+	case p.Any:
+	case have.Any:
+		*have = p
+	default:
+		have.Mode &= p.Mode
+	}
+	return list
 }
 
 func static(path string) bool { return strings.HasPrefix(path, "/") && !strings.Contains(path, "$") }
@@ -90,22 +115,26 @@ type MakePrivate struct{ Mount Mount }
 func (c MakePrivate) String() string { return "make the mount on " + c.Mount.Point + " private" }
 
 // MakeParent makes an instance parent.
-type MakeParent struct{ Path string }
+type MakeParent struct {
+	Path string
+	Mode uint32
+}
 
 // String says it in words.
 func (c MakeParent) String() string {
-	return "make the instance parent " + c.Path + ", root's, mode 000"
+	return fmt.Sprintf("make the instance parent %s, root's, mode %03o", c.Path, c.Mode)
 }
 
-// FixParent gives an empty directory that is to be an instance parent to root and takes all permissions away.
+// FixParent gives an empty directory that is to be an instance parent to root, and its mode.
 type FixParent struct {
 	Path string
+	Mode uint32
 	Stat linux.Stat
 }
 
 // String says it in words.
 func (c FixParent) String() string {
-	return fmt.Sprintf("make the instance parent %s root's, mode 000 (it is user %d's, mode %04o)", c.Path, c.Stat.UID, c.Stat.Mode)
+	return fmt.Sprintf("make the instance parent %s root's, mode %03o (it is user %d's, mode %04o)", c.Path, c.Mode, c.Stat.UID, c.Stat.Mode)
 }
 
 // Plan is what has to change on a host, and what can't be changed.
@@ -123,8 +152,8 @@ func Build(w Wanted, f Facts) Plan {
 	for _, path := range private {
 		p.Changes = append(p.Changes, makePrivate(table(f.Mounts), path)...)
 	}
-	for _, path := range w.Parents {
-		parent(path, f.Parents[path], &p)
+	for _, want := range w.Parents {
+		parent(want, f.Parents[want.Path], &p)
 	}
 	return p
 }
@@ -179,13 +208,15 @@ func makePrivate(t table, path string) []Change {
 	return nil
 }
 
-func parent(path string, f ParentFact, p *Plan) {
+func parent(want Parent, f ParentFact, p *Plan) {
+	path := want.Path
 	switch {
+	case want.Any && f.Missing: // it may be the file system of somebody who comes later, as LXCFS's
 	case f.Missing:
-		p.Changes = append(p.Changes, MakeParent{path})
+		p.Changes = append(p.Changes, MakeParent{path, want.Mode})
 	case f.Stat.Type != linux.TypeDirectory:
 		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: it is %s", path, f.Stat.Type))
-	case polyinst.CheckInstanceParent(f.Stat) == nil:
+	case want.Any || polyinst.CheckInstanceParent(f.Stat, want.Mode) == nil:
 	case f.Stat.UID != 0 && !f.Empty:
 		// What is in it was made by that user, who could have prepared an instance for somebody else.
 		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: it is user %d's and not empty; look at it and remove it",
@@ -194,8 +225,8 @@ func parent(path string, f ParentFact, p *Plan) {
 		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: its mode is %04o, so others use it", path, f.Stat.Mode))
 	case !f.Empty: // it may be in use for something else
 		p.Problems = append(p.Problems, fmt.Sprintf("%s can't be an instance parent: its mode is %04o and it is not empty; "+
-			"if it holds nothing but instances, chmod 0 it", path, f.Stat.Mode))
+			"if it holds nothing but instances, chmod %o it", path, f.Stat.Mode, want.Mode))
 	default:
-		p.Changes = append(p.Changes, FixParent{path, f.Stat})
+		p.Changes = append(p.Changes, FixParent{path, want.Mode, f.Stat})
 	}
 }

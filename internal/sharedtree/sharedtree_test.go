@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ func TestWant(t *testing.T) {
 		{Path: "/x//y", Method: config.MethodUser, InstancePrefix: "$HOME/inst/"},
 		{Path: "/z", Method: config.MethodUser, InstancePrefix: "/top-"},
 	}}
-	want := Wanted{Private: []string{"/tmp", "/var/tmp", "/x/y", "/z"}, Parents: []string{"/tmp-inst"}}
+	want := Wanted{Private: []string{"/tmp", "/var/tmp", "/x/y", "/z"}, Parents: []Parent{{Path: "/tmp-inst"}}}
 	if got := Want(cfg); !reflect.DeepEqual(got, want) {
 		t.Errorf("Want = %+v, want %+v", got, want)
 	}
@@ -135,25 +136,47 @@ func TestBuildResolved(t *testing.T) {
 	}
 }
 
+// One parent for two directories suits both: any mode is no mode.
+func TestWantOneParentTwice(t *testing.T) {
+	dirs := []config.Directory{
+		{Path: "/a", Method: config.MethodUser, InstancePrefix: "/i/", AnyParent: true},
+		{Path: "/b", Method: config.MethodUser, InstancePrefix: "/i/", ParentMode: 0o711},
+	}
+	for range 2 {
+		slices.Reverse(dirs)
+		want := []Parent{{Path: "/i", Mode: 0o711}}
+		if got := Want(&config.Config{Directories: dirs}).Parents; !reflect.DeepEqual(got, want) {
+			t.Errorf("parents %+v, want %+v", got, want)
+		}
+	}
+}
+
 func TestBuildParents(t *testing.T) {
 	dir := func(uid, mode uint32) linux.Stat { return linux.Stat{Type: linux.TypeDirectory, UID: uid, Mode: mode} }
 	for i, c := range []struct {
 		fact ParentFact
 		want string
+		as   Parent
 	}{
-		{ParentFact{Missing: true}, "make the instance parent /i, root's, mode 000"},
-		{ParentFact{Stat: dir(0, 0)}, ""},
-		{ParentFact{Stat: dir(0, 0o1000)}, ""},
-		{ParentFact{Stat: dir(0, 0o1777), Empty: true}, "problem: /i can't be an instance parent: its mode is 1777, so others use it"},
-		{ParentFact{Stat: dir(0, 0o755)}, "problem: /i can't be an instance parent: its mode is 0755 and it is not empty; " +
+		{fact: ParentFact{Missing: true}, want: "make the instance parent /i, root's, mode 711", as: Parent{Mode: 0o711}},
+		{fact: ParentFact{Stat: dir(0, 0o711)}, as: Parent{Mode: 0o711}},
+		{fact: ParentFact{Stat: dir(0, 0), Empty: true}, want: "make the instance parent /i root's, mode 711 (it is user 0's, mode 0000)", as: Parent{Mode: 0o711}},
+		{fact: ParentFact{Missing: true}, as: Parent{Any: true}},
+		{fact: ParentFact{Stat: dir(7, 0o777)}, as: Parent{Any: true}},
+		{fact: ParentFact{Missing: true}, want: "make the instance parent /i, root's, mode 000"},
+		{fact: ParentFact{Stat: dir(0, 0)}, want: ""},
+		{fact: ParentFact{Stat: dir(0, 0o1000)}, want: ""},
+		{fact: ParentFact{Stat: dir(0, 0o1777), Empty: true}, want: "problem: /i can't be an instance parent: its mode is 1777, so others use it"},
+		{fact: ParentFact{Stat: dir(0, 0o755)}, want: "problem: /i can't be an instance parent: its mode is 0755 and it is not empty; " +
 			"if it holds nothing but instances, chmod 0 it"},
-		{ParentFact{Stat: dir(0, 0o755), Empty: true}, "make the instance parent /i root's, mode 000 (it is user 0's, mode 0755)"},
-		{ParentFact{Stat: dir(7, 0), Empty: true}, "make the instance parent /i root's, mode 000 (it is user 7's, mode 0000)"},
-		{ParentFact{Stat: dir(7, 0)}, "problem: /i can't be an instance parent: it is user 7's and not empty; look at it and remove it"},
-		{ParentFact{Stat: linux.Stat{Type: linux.TypeRegular}}, "problem: /i can't be an instance parent: it is a regular file"},
+		{fact: ParentFact{Stat: dir(0, 0o755), Empty: true}, want: "make the instance parent /i root's, mode 000 (it is user 0's, mode 0755)"},
+		{fact: ParentFact{Stat: dir(7, 0), Empty: true}, want: "make the instance parent /i root's, mode 000 (it is user 7's, mode 0000)"},
+		{fact: ParentFact{Stat: dir(7, 0)}, want: "problem: /i can't be an instance parent: it is user 7's and not empty; look at it and remove it"},
+		{fact: ParentFact{Stat: linux.Stat{Type: linux.TypeRegular}}, want: "problem: /i can't be an instance parent: it is a regular file"},
 	} {
 		f := Facts{Mounts: mounts(t, "debian13"), Parents: map[string]ParentFact{"/i": c.fact}}
-		if got := describe(Build(Wanted{Parents: []string{"/i"}}, f)); got != c.want {
+		c.as.Path = "/i"
+		if got := describe(Build(Wanted{Parents: []Parent{c.as}}, f)); got != c.want {
 			t.Errorf("case %d: got %q, want %q", i, got, c.want)
 		}
 	}
@@ -177,7 +200,7 @@ func TestBuildIsIdempotent(t *testing.T) {
 }
 
 func ExampleBuild() {
-	w := Wanted{Private: []string{"/tmp"}, Parents: []string{"/tmp-inst"}}
+	w := Wanted{Private: []string{"/tmp"}, Parents: []Parent{{Path: "/tmp-inst"}}}
 	p := Build(w, Facts{
 		Mounts:   []Mount{{ID: 2, Parent: 1, Point: "/"}, {ID: 3, Parent: 2, Point: "/proc"}},
 		Resolved: map[string]string{"/tmp": "/tmp"},

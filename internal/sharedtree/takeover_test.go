@@ -78,7 +78,7 @@ func takeOnce(t *testing.T, root *safepath.Root, dir string) {
 	before, err := root.Open(dir)
 	check(t, err)
 	before.Close()
-	if err := Apply(root, FixParent{dir, before.Stat}); err != nil {
+	if err := Apply(root, FixParent{dir, 0, before.Stat}); err != nil {
 		return // the attacker had put something in, which an administrator has to look at
 	}
 	after, err := root.Open(dir)
@@ -88,7 +88,7 @@ func takeOnce(t *testing.T, root *safepath.Root, dir string) {
 	if err != nil || len(entries) > 0 {
 		t.Errorf("taken over with %v in it, %v", entries, err)
 	}
-	if err := polyinst.CheckInstanceParent(after.Stat); err != nil {
+	if err := polyinst.CheckInstanceParent(after.Stat, 0); err != nil {
 		t.Errorf("taken over, but %v", err)
 	}
 }

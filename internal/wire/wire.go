@@ -33,6 +33,7 @@ const (
 	Group   Kind = 18
 	Unshare Kind = 19
 	Done    Kind = 20
+	UID     Kind = 21
 )
 
 // Message is one message. Files are the receiver's to close.

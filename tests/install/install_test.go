@@ -64,6 +64,7 @@ func TestInstallAndUninstall(t *testing.T) {
 			"-rw-r--r-- " + c.prefix + "/share/man/man8/pam_gons.8",
 			"-rw-r--r-- " + c.prefix + "/share/man/man5/gons.yaml.5",
 			"-rw-r--r-- " + c.prefix + "/share/doc/gons/examples/pam.d/sshd",
+			"-rw-r--r-- " + c.prefix + "/share/doc/gons/examples/selinux/gons.cil",
 		} {
 			if !slices.Contains(got, want) {
 				t.Errorf("make install %v made no %s; it made\n%s", c.args, want, strings.Join(got, "\n"))

@@ -168,7 +168,7 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		{name: "a missing file", directories: entry, options: []string{"config={A}/none.yaml"}, log: []string{"{A}/none.yaml", "no such file"}},
 		{name: "no number of seconds", directories: entry, options: []string{"timeout=soon"}, log: []string{"timeout=soon", "seconds"}},
 		{name: "too few seconds", directories: entry, options: []string{"timeout=0"}, log: []string{"timeout=0", "seconds"}},
-		{name: "what this version lacks", directories: entry, options: []string{"unmnt_remnt"}, log: []string{"unmnt_remnt", "not supported"}},
+		{name: "SELinux required", directories: entry, options: []string{"require_selinux"}, log: []string{"require_selinux", "SELinux is off"}},
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -123,6 +124,43 @@ func TestAWorkerThatCantBeKilledHoldsUpNobodyElse(t *testing.T) {
 	eventually(t, "alice's worker ends", func() bool { return gone(worker) })
 	syscall.Wait4(worker, nil, 0, nil)
 	nothingLeft(t)
+}
+
+// An instance that all users share is nobody's to hold up either: not before it has been made by a session that came to
+// its end, and not by a worker that SIGKILL doesn't reach.
+func TestAUserWhoseSessionHangsHoldsUpNobodysSharedInstance(t *testing.T) {
+	for _, scripted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("scripted %t", scripted), func(t *testing.T) {
+			dir := shared(t)
+			shared := "path: {A}/tmp, method: user, instances: {A}/inst, prefix: all, shared: true"
+			if scripted {
+				shared += ", init: " + script(t, dir, "init", "touch $1/initialised-$3")
+			}
+			configure(t, dir, "directories:\n"+listed([]string{shared, "path: {A}/home/fs/sub, method: tmpfs, only: {users: [alice]}"}), "timeout=6")
+			end := hang(t, dir+"/home/fs")
+			alice := newPamhost(t, "alice")
+			alice.start()
+			eventually(t, "alice's session has made the instance", func() bool {
+				return slices.Equal(names(t, dir+"/inst"), []string{"all"})
+			})
+			worker := childOf(t, alice.cmd.Process.Pid)
+			newPamhost(t, "bob").run().opened(t)
+			if len(childrenOf(t, alice.cmd.Process.Pid)) != 1 {
+				t.Error("alice's session doesn't hang")
+			}
+			if got := alice.wait().get("open"); got != "14" {
+				t.Errorf("alice: PAM code %s", got)
+			}
+			newPamhost(t, "bob").run().opened(t)
+			end()
+			eventually(t, "alice's worker ends", func() bool { return gone(worker) })
+			syscall.Wait4(worker, nil, 0, nil)
+			nothingLeft(t)
+			if scripted && !slices.Equal(names(t, dir+"/inst/all"), []string{"initialised-0", "initialised-1"}) {
+				t.Errorf("bob's session used what is gone, or another: %q", names(t, dir+"/inst/all"))
+			}
+		})
+	}
 }
 
 // Two services may name the same directories in different order.

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +68,13 @@ static void set_sigchld(const char *how) {
   else die("--sigchld expects ignore, reap, handler or nowait");
 }
 
+/* A host that is interrupted in whatever it does: without SA_RESTART. */
+static void start_alarm(int usec) {
+  struct itimerval every = {{0, usec}, {0, usec}};
+  set_handler(SIGALRM, hear, 0);
+  if (setitimer(ITIMER_REAL, &every, NULL) < 0) die("setitimer");
+}
+
 /* ---- limits ---- */
 
 static const struct {
@@ -117,6 +125,32 @@ static void filter_calls(const char *const *names) {
   code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
   struct sock_fprog prog = {n, code};
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0) die("seccomp");
+}
+
+/* Linux 5.19, include/uapi/linux/seccomp.h; not in the headers of Debian 12. */
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* From here on the calls, and those of all processes to come, are for whoever takes the filter's descriptor to decide
+ * (seccomp_unotify(2)). The first one, getppid, waits for that. */
+static void trap_calls(const char *numbers) {
+  enum { CALLS_MAX = 120 };
+  struct sock_filter code[2 * CALLS_MAX + 4] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+  const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  unsigned short n = 1;
+  for (unsigned nr = SYS_getppid;; nr = (unsigned)strtoul(numbers, (char **)&numbers, 10)) {
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+    if (*numbers == ',') numbers++;
+    if (*numbers < '0' || *numbers > '9' || n > 2 * CALLS_MAX) break;
+  }
+  code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  struct sock_fprog prog = {n, code};
+  int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+  if (listener < 0) die("seccomp");
+  getppid();
+  close(listener);
 }
 
 /* ---- threads ---- */
@@ -190,6 +224,7 @@ void hostile_before_start(const struct options *o) {
   if (o->busy || o->thread || o->parallel) first_thread();
   if (o->handlers) set_handlers();
   if (o->sigchld) set_sigchld(o->sigchld);
+  if (o->alarm) start_alarm(o->alarm);
 }
 
 void hostile_before_open(const struct options *o) {
@@ -204,4 +239,5 @@ void hostile_before_open(const struct options *o) {
   if (o->child >= 0) start_child(o->child);
   no_data = o->no_data;
   if (o->enosys[0]) filter_calls(o->enosys);
+  if (o->trap) trap_calls(o->trap);
 }

@@ -14,10 +14,18 @@
  *   --rlimit NAME=N --hard-limit NAME=N --enosys CALL
  *   --child MS         with a child of its own, which ends after MS milliseconds; 0: has ended already
  *   --no-data NAME     pam_set_data fails for NAME, as without memory
+ *   --trap NR,NR,...   have another process decide about these system calls, and getppid before and after each open and close
+ *   --instead PROGRAM  execute "PROGRAM SERVICE", which --trap is for then, and open nothing
+ *   --alarm USEC       a signal every so often, from before pam_start to the end
  *   --silent           PAM_SILENT
- *   --run COMMAND      run a shell command in the session, as the user
- *   --hold             after opening, print "held=1" and wait for the end of standard input
+ *   --ruser NAME       set PAM_RUSER
+ *   --run COMMAND      run a shell command in the session, as the user, --run-root: as root, with standard input
+ *   --hold             after opening, print "held=PID" and wait for a line or the end of standard input
+ *   --hold-closed      after closing, the same
  *   --measure          only open, and print how long that took and what memory it costs
+ *   --fresh            with --rounds: a PAM handle for each, so that modules are loaded and unloaded, too
+ *   --times            with --rounds: print how long each open took
+ *   --brief            don't print what the process looks like, which costs more than a session
  *
  * The exit status is 0 when every call succeeded, 1 when one failed, 2 when pamhost itself did.
  */
@@ -52,6 +60,10 @@ void die(const char *what) {
   _exit(2);
 }
 
+/* For make test-sanitized: forked copies that end without pam_end "leak" libpam's memory. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_leaks=0"; }
+
 /* ---- the PAM application ---- */
 
 static int converse(int n, const struct pam_message **messages, struct pam_response **responses, void *arg) {
@@ -65,11 +77,27 @@ static pam_handle_t *start(void) {
   static const struct pam_conv conv = {converse, NULL};
   pam_handle_t *pamh = NULL;
   if (pam_start(o.service, o.user, &conv, &pamh) != PAM_SUCCESS) die("pam_start");
+  if (o.ruser && pam_set_item(pamh, PAM_RUSER, o.ruser) != PAM_SUCCESS) die("pam_set_item");
   return pamh;
 }
 
-static int open_session(pam_handle_t *pamh) { return pam_open_session(pamh, o.silent ? PAM_SILENT : 0); }
-static int close_session(pam_handle_t *pamh) { return pam_close_session(pamh, o.silent ? PAM_SILENT : 0); }
+static void mark(void) {
+  if (o.trap) getppid();
+}
+
+static int open_session(pam_handle_t *pamh) {
+  mark();
+  int rc = pam_open_session(pamh, o.silent ? PAM_SILENT : 0);
+  mark();
+  return rc;
+}
+
+static int close_session(pam_handle_t *pamh) {
+  mark();
+  int rc = pam_close_session(pamh, o.silent ? PAM_SILENT : 0);
+  mark();
+  return rc;
+}
 
 /* ---- processes ---- */
 
@@ -100,15 +128,19 @@ static _Noreturn void leave(int status) {
   _exit(status);
 }
 
-static void run_command(void) {
+static void run_as_user(void) {
+  become_user();
+  int null = open("/dev/null", O_RDONLY);
+  if (null > 0) dup2(null, 0);
+}
+
+static void run_command(const char *command, void (*prepare)(void)) {
   pid_t pid = fork_reporting();
   if (pid == 0) {
-    become_user();
-    int null = open("/dev/null", O_RDONLY);
+    if (prepare) prepare();
     dup2(fileno(report), 1);
     dup2(fileno(report), 2);
-    if (null > 0) dup2(null, 0);
-    execl("/bin/sh", "sh", "-c", o.run, (char *)NULL);
+    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
     die("/bin/sh");
   }
   int status = wait_for(pid);
@@ -119,10 +151,14 @@ static void hold(void) {
   char byte;
   fprintf(report, "held=%d\n", getpid());
   fflush(report);
-  while (read(input, &byte, 1) > 0 || errno == EINTR) errno = 0;
+  for (ssize_t n; (n = read(input, &byte, 1)) > 0 ? byte != '\n' : n < 0 && errno == EINTR;) continue;
 }
 
 /* ---- one session ---- */
+
+static void print_state(const char *when) {
+  if (!o.brief) state_print(when);
+}
 
 static int close_in_child(pam_handle_t *pamh) {
   pid_t pid = fork_reporting();
@@ -148,14 +184,16 @@ static int session(pam_handle_t *pamh) {
   int rc = open_session(pamh);
   if (o.busy) hostile_rest();
   fprintf(report, "open=%d\n", rc);
-  state_print("after");
+  print_state("after");
   if (o.fork_end) end_in_child(pamh);
-  if (o.run) run_command();
+  if (o.run && rc == PAM_SUCCESS) run_command(o.run, run_as_user);
+  if (o.run_root && rc == PAM_SUCCESS) run_command(o.run_root, NULL);
   if (o.hold) hold();
   if (rc != PAM_SUCCESS || o.no_close) return rc;
   rc = o.fork_close ? close_in_child(pamh) : close_session(pamh);
   fprintf(report, "close=%d\n", rc);
-  state_print("closed");
+  print_state("closed");
+  if (o.hold_closed) hold();
   return rc;
 }
 
@@ -205,9 +243,20 @@ static int parallel(void) {
   return bad;
 }
 
+static long now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
 static int round_once(pam_handle_t *pamh) {
+  if (o.fresh) pamh = start();
+  long began = now_ns();
   int rc = open_session(pamh);
-  return rc == PAM_SUCCESS ? close_session(pamh) : rc;
+  if (o.times) fprintf(report, "open_ns=%ld\n", now_ns() - began);
+  if (rc == PAM_SUCCESS) rc = close_session(pamh);
+  if (o.fresh) pam_end(pamh, rc);
+  return rc;
 }
 
 static int round_in_child(pam_handle_t *pamh) {
@@ -216,31 +265,27 @@ static int round_in_child(pam_handle_t *pamh) {
   leave(round_once(pamh));
 }
 
-/* In place, the host goes back to its namespace after each round, or the next would lie within the last. */
+/* In place, the host goes back to its namespace after each session, or the next would lie within the last. Other threads
+ * don't keep it from that: unshare(2) has given it a root and working directory of its own. */
 static int rounds(pam_handle_t *pamh) {
   int failed = 0;
   int ns = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
   int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (o.busy) hostile_busy(o.busy);
   for (int i = 0; i < o.rounds; i++) {
-    failed += (o.round_fork ? round_in_child(pamh) : round_once(pamh)) != PAM_SUCCESS;
-    if (!o.round_fork && !o.busy && (setns(ns, CLONE_NEWNS) < 0 || fchdir(cwd) < 0)) die("setns");
+    int rc = o.round_fork ? round_in_child(pamh) : round_once(pamh);
+    failed += rc != PAM_SUCCESS;
+    if (!o.round_fork && rc == PAM_SUCCESS && (setns(ns, CLONE_NEWNS) < 0 || fchdir(cwd) < 0)) die("setns");
   }
   if (o.busy) hostile_rest();
   close(ns);
   close(cwd);
   fprintf(report, "rounds=%d\nfailed=%d\n", o.rounds, failed);
-  state_print("after");
+  print_state("after");
   return failed;
 }
 
 /* ---- measuring ---- */
-
-static long now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000000000L + t.tv_nsec;
-}
 
 static int measure(void) {
   long pss = state_rollup("Pss:"), dirty = state_rollup("Private_Dirty:"), began = now_ns();
@@ -277,7 +322,10 @@ static const struct flag {
     {"close-std", &o.close_std, 0, NULL},   {"handlers", &o.handlers, 0, NULL},     {"sigchld", NULL, 1, &o.sigchld},
     {"silent", &o.silent, 0, NULL},         {"run", NULL, 1, &o.run},               {"hold", &o.hold, 0, NULL},
     {"measure", &o.measure, 0, NULL},       {"child", &o.child, 1, NULL},           {"stack", &o.stack, 1, NULL},
-    {"no-data", NULL, 1, &o.no_data},
+    {"no-data", NULL, 1, &o.no_data},       {"ruser", NULL, 1, &o.ruser},           {"run-root", NULL, 1, &o.run_root},
+    {"hold-closed", &o.hold_closed, 0, NULL}, {"trap", NULL, 1, &o.trap},           {"alarm", &o.alarm, 1, NULL},
+    {"instead", NULL, 1, &o.instead},       {"times", &o.times, 0, NULL},           {"brief", &o.brief, 0, NULL},
+    {"fresh", &o.fresh, 0, NULL},
 };
 
 static void apply_flag(const struct flag *f, const char *value) {
@@ -327,20 +375,25 @@ static void move_standard_files(void) {
 }
 
 static int host(void) {
-  state_print("start");
-  pam_handle_t *pamh = start();
+  print_state("start");
+  pam_handle_t *pamh = o.fresh ? NULL : start();
   hostile_before_open(&o);
   if (o.fork_open) {
     pid_t pid = fork_reporting();
     if (pid > 0) return wait_for(pid);
   }
-  state_print("before");
+  if (o.instead) {
+    mark();
+    execl(o.instead, o.instead, o.service, (char *)NULL);
+    die(o.instead);
+  }
+  print_state("before");
   int rc = o.parallel               ? parallel()
            : o.rounds > 1           ? rounds(pamh)
            : o.thread               ? session_in_thread(pamh)
                                     : session(pamh);
-  if (o.parallel || o.thread) state_print("joined");
-  pam_end(pamh, rc);
+  if (o.parallel || o.thread) print_state("joined");
+  if (pamh) pam_end(pamh, rc);
   return rc;
 }
 

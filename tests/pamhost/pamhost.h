@@ -9,17 +9,17 @@ enum { LIST_MAX = 16 };
 
 /* What the command line asks for. */
 struct options {
-  const char *service, *user;
+  const char *service, *user, *ruser;
   /* where and how the process is before it opens: hostile.c */
-  const char *chroot, *cwd, *sigchld, *no_data;
+  const char *chroot, *cwd, *sigchld, *no_data, *trap, *instead;
   const char *rlimits[LIST_MAX], *hard_limits[LIST_MAX], *enosys[LIST_MAX];
-  int handlers, close_std, busy;
+  int handlers, close_std, busy, alarm;
   int child; /* -1: none */
   long ruid; /* -1: as it is */
   /* in which process or thread it opens, closes and ends: pamhost.c */
-  int fork_open, fork_close, fork_end, drop, thread, parallel, round_fork, hold, silent, measure, no_close;
-  int rounds, stack;
-  const char *run;
+  int fork_open, fork_close, fork_end, drop, thread, parallel, round_fork, hold, hold_closed, silent, measure, no_close;
+  int rounds, stack, times, brief, fresh;
+  const char *run, *run_root;
 };
 
 /* Where results go: a copy of standard output that --close-std doesn't close. */

@@ -16,6 +16,9 @@ func Module(t testing.TB) string {
 	return Built(t, "pam_gons.so")
 }
 
+// BuildVar names another directory than build/ below the repository: make test-sanitized tests another build.
+const BuildVar = "GONS_TEST_BUILD"
+
 // Built returns a file below build/, which must be there.
 func Built(t testing.TB, name string) string {
 	t.Helper()
@@ -23,7 +26,11 @@ func Built(t testing.TB, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(repo, "build", name)
+	dir := os.Getenv(BuildVar)
+	if dir == "" {
+		dir = "build"
+	}
+	path := filepath.Join(repo, dir, name)
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("%v: run make", err)
 	}

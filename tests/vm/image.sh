@@ -19,6 +19,10 @@ packages=(
 	procps iproute2 strace
 )
 
+# Further options of mmdebstrap; tests/selinux sources this file and adds to
+# both lists.
+extra=()
+
 # What would wake up by itself and disturb a test, or needs a terminal.
 masked=(
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
@@ -108,7 +112,7 @@ bootstrap() {
 		--format=directory --keyring="$key" --aptopt="$dir/apt.conf" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-		--include="$(IFS=,; echo "${packages[*]}")" \
+		--include="$(IFS=,; echo "${packages[*]}")" "${extra[@]}" \
 		"$suite" "$dir/root" - <<<"$list" >"$dir/log" 2>&1 || {
 		tail -n 40 "$dir/log" >&2
 		die "cannot build the image of $suite"
@@ -139,4 +143,4 @@ main() {
 	echo "image.sh: $suite is ready: $(du -sh "$out/root" | cut -f1), $((SECONDS - started)) s"
 }
 
-main "$@"
+[ "${BASH_SOURCE[0]}" != "$0" ] || main "$@"

@@ -1,4 +1,4 @@
-package polyinst
+package md5
 
 import (
 	"crypto/md5"
@@ -10,8 +10,8 @@ import (
 func checkMD5(t *testing.T, s string) {
 	t.Helper()
 	sum := md5.Sum([]byte(s))
-	if got, want := md5hex(s), hex.EncodeToString(sum[:]); got != want {
-		t.Errorf("md5hex(%q) = %s, want %s", s, got, want)
+	if got, want := Hex(s), hex.EncodeToString(sum[:]); got != want {
+		t.Errorf("Hex(%q) = %s, want %s", s, got, want)
 	}
 }
 

@@ -167,6 +167,14 @@ func (l *locker) BecomeMaker(uid uint32) error {
 	return nil
 }
 
+func (l *locker) StopMaking(uid uint32) error {
+	if l.made[uid] {
+		delete(l.made, uid)
+		l.of(uid).Unlock()
+	}
+	return nil
+}
+
 func (l *locker) Use(path string, f func() error) (uint64, error) {
 	l.Lock()
 	defer l.Unlock()

@@ -1,4 +1,7 @@
-package polyinst
+// Package md5 is MD5 sums (RFC 1321), which pam_namespace makes instance names of and by which its namespace.init is
+// known. They protect nothing. It isn't crypto/md5, whose package brings 32 MiB of zeroed writable memory into every
+// process that loads pam_gons.so (Go 1.26, crypto/internal/fips140/drbg); the tests hold it against that.
+package md5
 
 import (
 	"encoding/binary"
@@ -7,10 +10,8 @@ import (
 	"math/bits"
 )
 
-// md5hex returns the MD5 sum (RFC 1321) of s in lower-case hexadecimal, for instance names, which pam_namespace makes so;
-// it protects nothing. It isn't crypto/md5, whose package brings 32 MiB of zeroed writable memory into every process
-// that loads pam_gons.so (Go 1.26, crypto/internal/fips140/drbg); the tests hold it against that.
-func md5hex(s string) string {
+// Hex returns the sum of s in lower-case hexadecimal.
+func Hex(s string) string {
 	state := [4]uint32{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476}
 	data := append([]byte(s), 0x80)
 	for len(data)%64 != 56 {
@@ -18,7 +19,7 @@ func md5hex(s string) string {
 	}
 	data = binary.LittleEndian.AppendUint64(data, uint64(len(s))*8)
 	for ; len(data) > 0; data = data[64:] {
-		md5Block(&state, data[:64])
+		addBlock(&state, data[:64])
 	}
 	var sum []byte
 	for _, word := range state {
@@ -27,10 +28,10 @@ func md5hex(s string) string {
 	return hex.EncodeToString(sum)
 }
 
-// md5Shifts are the rotations of each round of sixteen steps.
-var md5Shifts = [4][4]int{{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}}
+// shifts are the rotations of each round of sixteen steps.
+var shifts = [4][4]int{{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}}
 
-func md5Block(state *[4]uint32, block []byte) {
+func addBlock(state *[4]uint32, block []byte) {
 	a, b, c, d := state[0], state[1], state[2], state[3]
 	for i := range 64 {
 		var f uint32
@@ -47,7 +48,7 @@ func md5Block(state *[4]uint32, block []byte) {
 		}
 		constant := uint32(math.Abs(math.Sin(float64(i+1))) * (1 << 32))
 		f += a + constant + binary.LittleEndian.Uint32(block[4*word:])
-		a, d, c, b = d, c, b, b+bits.RotateLeft32(f, md5Shifts[i/16][i%4])
+		a, d, c, b = d, c, b, b+bits.RotateLeft32(f, shifts[i/16][i%4])
 	}
 	state[0] += a
 	state[1] += b
