@@ -1,7 +1,8 @@
 // Command bench measures what a login pays: pam_start and pam_open_session with no module, with the distribution's
 // pam_namespace.so and with gons, side by side in one run, since only ratios mean something on a busy machine. Each
 // measurement is a process of its own (build/pamhost --measure), in a throw-away copy of the machine, and the variants
-// take turns. It prints a table: median and 95th percentile of the time, and the private memory that the host gained.
+// take turns. It prints a table: median and 95th percentile of the time, and the private memory that the host gained; and
+// whether an open costs more when many sessions are open, or were (load.go).
 package main
 
 import (
@@ -59,6 +60,7 @@ func bench() error {
 			return err
 		}
 	}
+	var compared []*variant
 	for _, count := range []int{1, 3} {
 		if err := configure(count); err != nil {
 			return err
@@ -71,8 +73,14 @@ func bench() error {
 			return err
 		}
 		report(count, variants)
+		if count == 1 {
+			compared = []*variant{variants[1], variants[3]}
+		}
 	}
-	return nil
+	if err := configure(1); err != nil {
+		return err
+	}
+	return loaded(compared)
 }
 
 // configure writes the same directories for both modules.

@@ -1,0 +1,162 @@
+package load_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gons/tests/sandbox"
+)
+
+const (
+	service  = "gons-load"
+	yamlFile = "/etc/security/gons.yaml"
+	// patience is how long anything may take that isn't a hang.
+	patience = 2 * time.Minute
+)
+
+// area is a directory of the test's own that only root can write to; {A} in what follows. It goes with the test.
+func area(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/srv", "gons-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+		for _, id := range names(t, "/run/gons/sessions") { // a test that failed must not fail the next one
+			os.Remove("/run/gons/sessions/" + id)
+		}
+	})
+	return dir
+}
+
+// makeDir makes a directory with exactly that owner and mode.
+func makeDir(t testing.TB, path string, mode uint32, uid int) {
+	t.Helper()
+	err := os.MkdirAll(path, 0o755)
+	if err == nil {
+		err = os.Chown(path, uid, uid)
+	}
+	if err == nil {
+		err = unix.Chmod(path, mode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// configure writes gons.yaml with entries of "directories" in YAML's flow style, without their braces, and the service.
+func configure(t testing.TB, dir string, entries []string, options ...string) {
+	t.Helper()
+	yaml := "version: 1\ndirectories:\n"
+	for _, e := range entries {
+		yaml += "  - {" + e + "}\n"
+	}
+	sandbox.Config(t, strings.ReplaceAll(yaml, "{A}", dir))
+	sandbox.Stack(t, service, "required", strings.ReplaceAll(strings.Join(options, " "), "{A}", dir))
+}
+
+// oneOfEach covers a directory by each method, which are {A}/user, {A}/ram and {A}/fresh.
+func oneOfEach(t testing.TB, options ...string) (dir string) {
+	t.Helper()
+	dir = area(t)
+	for _, name := range []string{"user", "ram", "fresh"} {
+		makeDir(t, filepath.Join(dir, name), 0o1777, 0)
+	}
+	makeDir(t, dir+"/inst", 0, 0)
+	makeDir(t, dir+"/inst-fresh", 0, 0)
+	configure(t, dir, []string{"path: {A}/user, method: user, instances: {A}/inst", "path: {A}/ram, method: tmpfs",
+		"path: {A}/fresh, method: tmpdir, instances: {A}/inst-fresh"}, options...)
+	return dir
+}
+
+// script writes a program of root's.
+func script(t testing.TB, path, text string) {
+	t.Helper()
+	sandbox.Write(t, path, "#!/bin/sh\n"+text+"\n", 0o755)
+}
+
+// names lists a directory that need not be there.
+func names(t testing.TB, dir string) (out []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// eventually fails the test unless ok comes true in time.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// must runs a command as root and returns what it printed.
+func must(t testing.TB, argv ...string) string {
+	t.Helper()
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// childrenOf are the processes that a process has started and not waited for, by number.
+func childrenOf(t testing.TB, parent int) (out []int) {
+	t.Helper()
+	for _, name := range names(t, "/proc") {
+		stat, _ := os.ReadFile("/proc/" + name + "/stat")
+		_, after, found := strings.Cut(string(stat), ") ")
+		if found && strings.Fields(after)[1] == strconv.Itoa(parent) {
+			pid, _ := strconv.Atoi(name)
+			out = append(out, pid)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// childOf waits for a child of a process.
+func childOf(t testing.TB, parent int) (pid int) {
+	t.Helper()
+	eventually(t, "there is a child", func() bool {
+		children := childrenOf(t, parent)
+		if len(children) > 0 {
+			pid = children[0]
+		}
+		return pid != 0
+	})
+	return pid
+}
+
+// ended reports whether a process has ended, waited for or not.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
