@@ -32,9 +32,17 @@ func TestWorkersThatDieAtAnyMoment(t *testing.T) {
 		signal := deaths[i%len(deaths)]
 		p := newPamhost(t, "alice")
 		p.start()
-		worker := childOf(t, p.pid())
-		time.Sleep(time.Duration(rand.IntN(8000)) * time.Microsecond)
-		syscall.Kill(worker, signal)
+		worker := 0
+		eventually(t, "there is a worker, or the host is done", func() bool {
+			if children := childrenOf(t, p.pid()); len(children) > 0 {
+				worker = children[0]
+			}
+			return worker != 0 || ended(p.pid())
+		})
+		if worker != 0 { // else all was over between two looks
+			time.Sleep(time.Duration(rand.IntN(8000)) * time.Microsecond)
+			syscall.Kill(worker, signal)
+		}
 		r := p.wait()
 		outcome[r.get("open")]++
 		if r.get("open") != "0" {
