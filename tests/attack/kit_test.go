@@ -80,20 +80,12 @@ func build(t testing.TB, dir string, lines ...string) {
 	testkit.Tree(t, dir, out...)
 }
 
-const recordsDir = "/run/gons/sessions"
+// What the suites share, by shorter names.
+var (
+	names, exists = sandbox.Names, sandbox.Exists
+)
 
-// names lists a directory that need not be there.
-func names(t testing.TB, dir string) (out []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		out = append(out, e.Name())
-	}
-	return out
-}
+const recordsDir = "/run/gons/sessions"
 
 // nothingLeft fails the test unless there is no record, and nothing in the directories.
 func nothingLeft(t testing.TB, dirs ...string) {
@@ -112,11 +104,6 @@ func looks(path string) string {
 		return err.Error()
 	}
 	return fmt.Sprintf("%04o %d %d", st.Mode&0o7777, st.Uid, st.Gid)
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }
 
 // ---- threads ----

@@ -4,11 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,7 +16,7 @@ const (
 	service  = "gons-load"
 	yamlFile = "/etc/security/gons.yaml"
 	// patience is how long anything may take that isn't a hang.
-	patience = 2 * time.Minute
+	patience = sandbox.Patience
 )
 
 // area is a directory of the test's own that only root can write to; {A} in what follows. It goes with the test.
@@ -89,33 +86,11 @@ func script(t testing.TB, path, text string) {
 	sandbox.Write(t, path, "#!/bin/sh\n"+text+"\n", 0o755)
 }
 
-// names lists a directory that need not be there.
-func names(t testing.TB, dir string) (out []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		out = append(out, e.Name())
-	}
-	return out
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// eventually fails the test unless ok comes true in time.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
+// What the suites share, by shorter names.
+var (
+	names, exists, ended, eventually = sandbox.Names, sandbox.Exists, sandbox.Ended, sandbox.Eventually
+	childrenOf, childOf              = sandbox.ChildrenOf, sandbox.ChildOf
+)
 
 // must runs a command as root and returns what it printed.
 func must(t testing.TB, argv ...string) string {
@@ -125,38 +100,4 @@ func must(t testing.TB, argv ...string) string {
 		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// childrenOf are the processes that a process has started and not waited for, by number.
-func childrenOf(t testing.TB, parent int) (out []int) {
-	t.Helper()
-	for _, name := range names(t, "/proc") {
-		stat, _ := os.ReadFile("/proc/" + name + "/stat")
-		_, after, found := strings.Cut(string(stat), ") ")
-		if found && strings.Fields(after)[1] == strconv.Itoa(parent) {
-			pid, _ := strconv.Atoi(name)
-			out = append(out, pid)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// childOf waits for a child of a process.
-func childOf(t testing.TB, parent int) (pid int) {
-	t.Helper()
-	eventually(t, "there is a child", func() bool {
-		children := childrenOf(t, parent)
-		if len(children) > 0 {
-			pid = children[0]
-		}
-		return pid != 0
-	})
-	return pid
-}
-
-// ended reports whether a process has ended, waited for or not.
-func ended(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	return err != nil || strings.Contains(string(stat), ") Z ")
 }

@@ -26,6 +26,12 @@ const (
 	deadline = 30 * time.Second // of every wait
 )
 
+// What the suites share, by shorter names.
+var (
+	names, exists, gone, eventually = sandbox.Names, sandbox.Exists, sandbox.Ended, sandbox.Eventually
+	childrenOf, childOf             = sandbox.ChildrenOf, sandbox.ChildOf
+)
+
 // ---- what a test is about ----
 
 // area is a directory of the test's own, outside of what sessions usually cover, that only root can write to. It and
@@ -130,69 +136,6 @@ func makeRunDir(t testing.TB) {
 func records(t testing.TB) []string {
 	t.Helper()
 	return names(t, "/run/gons/sessions")
-}
-
-// names lists a directory that need not be there.
-func names(t testing.TB, dir string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, e := range entries {
-		out = append(out, e.Name())
-	}
-	return out
-}
-
-// exists reports whether there is anything at path.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// gone reports whether a process has ended; in the sandbox nobody waits for orphans.
-func gone(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || strings.Contains(string(stat), ") Z ")
-}
-
-// childrenOf are the processes that a process has started and not waited for, the first one first.
-func childrenOf(t testing.TB, parent int) (out []int) {
-	t.Helper()
-	for _, name := range names(t, "/proc") {
-		stat, _ := os.ReadFile("/proc/" + name + "/stat")
-		_, after, found := strings.Cut(string(stat), ") ")
-		if found && strings.Fields(after)[1] == strconv.Itoa(parent) {
-			out = append(out, number(t, name))
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// childOf is the first of them.
-func childOf(t testing.TB, parent int) (pid int) {
-	t.Helper()
-	eventually(t, "there is a child", func() bool {
-		children := childrenOf(t, parent)
-		if len(children) > 0 {
-			pid = children[0]
-		}
-		return pid != 0
-	})
-	return pid
-}
-
-// eventually fails the test unless ok comes true before the deadline.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }
 
 func mustMount(t testing.TB, source, target, kind string, flags uintptr, data string) {
