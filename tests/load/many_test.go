@@ -159,7 +159,7 @@ func TestSessionsInARow(t *testing.T) {
 			r.unchanged(t, "before", "after", "namespace", "cwd")
 			for _, key := range []string{"dirty_kb", "writable_kb"} {
 				grown := r.number(t, "after."+key) - r.number(t, "before."+key)
-				if grown > 650 { // the module and its like, loaded once, are most of it
+				if grown > 1300 { // the module and its like, loaded once: 500 on Debian 12, as after 10,000 sessions; 950 on 13
 					t.Errorf("%s: the host has grown by %d kB", key, grown)
 				}
 				t.Logf("%s: %d kB in %d sessions", key, grown, rounds)
