@@ -103,46 +103,30 @@ func TestManySessionsInOneAnother(t *testing.T) {
 	}
 }
 
-// A working directory in an instance that is taken away is left.
+// A working directory in an instance that is taken away is left, one that has no name any more too: from it ".." leads
+// into the instance.
 func TestWorkingDirectoryInAnInstanceThatIsTakenAway(t *testing.T) {
-	dir := area(t)
-	tree(t, dir, "dir new 1777")
-	directories(t, dir, "path: {A}/new, method: user, instances: {A}/i")
-	outer := open(t, "alice")
-	sandbox.Stack(t, service, "required", "unmnt_only")
-	s := begin(t, "bob", outer.thread)
-	s.try(func() error { return s.tx.SetItem(pam.Ruser, "alice") })
-	s.try(func() error { return os.MkdirAll(dir+"/new/sub", 0o755) })
-	s.try(func() error { return unix.Chdir(dir + "/new/sub") })
-	if err := s.open(0); err != nil {
-		t.Fatal(err)
-	}
-	cwd := ""
-	s.try(func() (err error) { cwd, err = os.Readlink("/proc/thread-self/cwd"); return err })
-	if cwd != "/" {
-		t.Errorf("the working directory is %s", cwd)
-	}
-}
-
-// So is one that has no name any more: from it ".." leads into the instance.
-func TestRemovedWorkingDirectoryInAnInstanceThatIsTakenAway(t *testing.T) {
-	dir := area(t)
-	tree(t, dir, "dir new 1777")
-	directories(t, dir, "path: {A}/new, method: user, instances: {A}/i")
-	outer := open(t, "alice")
-	sandbox.Stack(t, service, "required", "unmnt_only")
-	s := begin(t, "bob", outer.thread)
-	s.try(func() error { return s.tx.SetItem(pam.Ruser, "alice") })
-	s.try(func() error { return os.MkdirAll(dir+"/new/sub", 0o755) })
-	s.try(func() error { return unix.Chdir(dir + "/new/sub") })
-	s.try(func() error { return unix.Rmdir(dir + "/new/sub") })
-	if err := s.open(0); err != nil {
-		t.Fatal(err)
-	}
-	cwd := ""
-	s.try(func() (err error) { cwd, err = os.Readlink("/proc/thread-self/cwd"); return err })
-	if cwd != "/" {
-		t.Errorf("the working directory is %s", cwd)
+	for _, removed := range []bool{false, true} {
+		dir := area(t)
+		tree(t, dir, "dir new 1777")
+		directories(t, dir, "path: {A}/new, method: user, instances: {A}/i")
+		outer := open(t, "alice")
+		sandbox.Stack(t, service, "required", "unmnt_only")
+		s := begin(t, "bob", outer.thread)
+		s.try(func() error { return s.tx.SetItem(pam.Ruser, "alice") })
+		s.try(func() error { return os.MkdirAll(dir+"/new/sub", 0o755) })
+		s.try(func() error { return unix.Chdir(dir + "/new/sub") })
+		if removed {
+			s.try(func() error { return unix.Rmdir(dir + "/new/sub") })
+		}
+		if err := s.open(0); err != nil {
+			t.Fatal(err)
+		}
+		cwd := ""
+		s.try(func() (err error) { cwd, err = os.Readlink("/proc/thread-self/cwd"); return err })
+		if cwd != "/" {
+			t.Errorf("removed %t: the working directory is %s", removed, cwd)
+		}
 	}
 }
 

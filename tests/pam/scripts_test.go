@@ -279,17 +279,25 @@ func TestNewHomeOnTmpfs(t *testing.T) {
 	}
 }
 
-// A changed namespace.init is run.
-func TestChangedStandardScript(t *testing.T) {
-	dir := area(t)
-	homes(t, dir)
+// changeStandard writes another namespace.init for the time of the test.
+func changeStandard(t testing.TB, change func(original string) string) {
+	t.Helper()
 	const standard = "/etc/security/namespace.init"
 	original, err := os.ReadFile(standard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sandbox.Write(t, standard, string(original), 0o755) })
-	sandbox.Write(t, standard, strings.TrimSuffix(string(original), "exit 0\n")+"touch $1/mine\nexit 0\n", 0o755)
+	sandbox.Write(t, standard, change(string(original)), 0o755)
+}
+
+// A changed namespace.init is run.
+func TestChangedStandardScript(t *testing.T) {
+	dir := area(t)
+	homes(t, dir)
+	changeStandard(t, func(original string) string {
+		return strings.TrimSuffix(original, "exit 0\n") + "touch $1/mine\nexit 0\n"
+	})
 	host(t).opened(t)
 	if !exists(dir+"/homes/alice/mine") || !exists(dir+"/homes/alice/.bashrc") {
 		t.Errorf("the script was not run: %q", names(t, dir+"/homes/alice"))
@@ -346,13 +354,9 @@ func TestUndoOfAKilledWorker(t *testing.T) {
 func TestLargeStandardScript(t *testing.T) {
 	dir := area(t)
 	homes(t, dir)
-	const standard = "/etc/security/namespace.init"
-	original, err := os.ReadFile(standard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { sandbox.Write(t, standard, string(original), 0o755) })
-	sandbox.Write(t, standard, "#!/bin/sh\ntouch $1/mine\nexit 0\n"+strings.Repeat("# data that the script reads\n", 10000), 0o755)
+	changeStandard(t, func(string) string {
+		return "#!/bin/sh\ntouch $1/mine\nexit 0\n" + strings.Repeat("# data that the script reads\n", 10000)
+	})
 	host(t).opened(t)
 	if !exists(dir + "/homes/alice/mine") {
 		t.Errorf("the script was not run: %q", names(t, dir+"/homes/alice"))
