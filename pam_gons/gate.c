@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "place.h"
 #include "wire.h"
 #include "worker.h"
@@ -37,9 +38,10 @@ struct visit {
   const char *user;
   struct gons_worker worker;
   struct gons_place home;        /* where the host was before unshare; gons_nowhere while it is still there */
-  char session[SESSION_ID_MAX];  /* "" until the worker has asked for a namespace */
+  char session[SESSION_ID_MAX];  /* "" until the worker has asked for a namespace; stays so where nothing is to be closed */
   long deadline;                 /* milliseconds of CLOCK_MONOTONIC */
   struct gons_message *message;  /* the one buffer of the conversation */
+  struct gons_environment environment; /* what the session's gets, and had */
   settler settle;                /* what is left to do when the worker has succeeded, or NULL; a PAM code */
 };
 
@@ -147,44 +149,67 @@ static void answer_group(struct visit *v) {
   gons_message_add_number(m, "", pam_modutil_user_in_group_nam_gid(v->pamh, v->user, gr->gr_gid) == 1);
 }
 
-/* The working directory by name: the worker compares it with what it covers, and opens nothing by it. */
-static void add_cwd(struct gons_message *m) {
+/* The working directory by name, NULL where it has none: the worker compares it with what it covers, and opens it by
+ * that name only in another namespace. */
+static char *working_directory(void) {
   char *cwd = getcwd(NULL, 0);
-  if (gons_message_add(m, "", cwd && cwd[0] == '/' ? cwd : "") < 0) gons_message_add(m, "", "");
+  if (cwd && cwd[0] == '/') return cwd;
   free(cwd);
+  return NULL;
 }
 
-/* Moves the calling thread into a namespace of its own. The answer's descriptors are in here, for the caller to close. */
-static int unshare_namespace(struct visit *v, struct gons_place *here, const char **what) {
-  struct gons_message *m = v->message;
-  const char *id = gons_message_get(m, 0);
+/* Moves the calling thread into another namespace; in the chroot of a host that has one it must not be called. The thread
+ * stops sharing its root with the host's others first, without which setns(2) is EINVAL. */
+static int enter_namespace(int ns, const char **what) {
+  *what = "unshare";
+  if (unshare(CLONE_FS) < 0) return errno;
+  *what = "setns";
+  return setns(ns, CLONE_NEWNS) < 0 ? errno : 0;
+}
+
+/* Moves the calling thread into the namespace ns, where that isn't -1, and then into a copy of it, where that is wanted.
+ * The answer's descriptors are in here, for the caller to close. */
+static int change_namespace(struct visit *v, int ns, int copy, struct gons_place *here, const char **what) {
+  const char *id = gons_message_get(v->message, 0);
   *what = "session id";
-  if (v->home.ns >= 0 || !id || id[0] == '\0' || strlen(id) >= sizeof v->session) return EPROTO;
+  if (v->home.ns >= 0 || !id || strlen(id) >= sizeof v->session) return EPROTO;
   strcpy(v->session, id);
   int err = gons_place_open(&v->home, what);
   if (err) return err;
-  *what = "unshare";
-  if (unshare(CLONE_NEWNS) < 0) {
-    err = errno;
+  if (ns >= 0 && (err = enter_namespace(ns, what)) != 0) {
     gons_place_close(&v->home); /* so that leave() doesn't think we have moved */
+    return err;
+  }
+  *what = "unshare";
+  if (copy && unshare(CLONE_NEWNS) < 0) {
+    err = errno;
+    if (ns < 0) gons_place_close(&v->home);
     return err;
   }
   return gons_place_open(here, what);
 }
 
-static void answer_unshare(struct visit *v) {
+static void answer_namespace(struct visit *v, int copy) {
   struct gons_message *m = v->message;
   struct gons_place here = gons_nowhere;
   const char *what;
-  int err = unshare_namespace(v, &here, &what);
+  char *cwd = working_directory(); /* in the new namespace it would be that one's root */
+  int ns = m->files[0];
+  m->files[0] = -1;
+  gons_message_close_files(m);
+  int err = change_namespace(v, ns, copy, &here, &what);
   gons_message_start(m, GONS_ANSWER, err);
-  if (err)
-    gons_message_add(m, "", what);
-  else
-    add_cwd(m);
+  if (gons_message_add(m, "", err ? what : cwd ? cwd : "") < 0) gons_message_add(m, "", "");
+  free(cwd);
   m->files[0] = here.ns;
   m->files[1] = here.root;
   if (here.cwd >= 0) close(here.cwd);
+  if (ns >= 0) close(ns);
+}
+
+static void answer_environment(struct visit *v) {
+  int err = gons_environment_keep(&v->environment, v->message);
+  gons_message_start(v->message, GONS_ANSWER, err);
 }
 
 /* ---- the conversation ---- */
@@ -218,7 +243,12 @@ static int converse(struct visit *v, int *code) {
       case GONS_USER: gons_message_close_files(m); answer_user(v, 0); break;
       case GONS_UID: gons_message_close_files(m); answer_user(v, 1); break;
       case GONS_GROUP: gons_message_close_files(m); answer_group(v); break;
-      case GONS_UNSHARE: gons_message_close_files(m); answer_unshare(v); break;
+      case GONS_UNSHARE: gons_message_close_files(m); answer_namespace(v, 1); break;
+      case GONS_ENTER:
+        if (m->files[0] < 0) return EPROTO;
+        answer_namespace(v, m->arg != 0);
+        break;
+      case GONS_ENV: gons_message_close_files(m); answer_environment(v); break;
       case GONS_DONE: *code = m->arg; return 0;
       default: gons_message_close_files(m); return EPROTO;
     }
@@ -252,7 +282,7 @@ static int visit_worker(struct visit *v) {
   if (!err) err = converse(v, &code);
   if (err) log_lost_worker(v, err);
   int grace = err ? 0 : LEAVE_GRACE_MS;
-  if (!err && code == PAM_SUCCESS && v->settle && v->home.ns >= 0) { /* else no namespace was needed */
+  if (!err && code == PAM_SUCCESS && v->settle && (v->home.ns >= 0 || v->environment.text)) { /* else nothing was needed */
     code = v->settle(v);
     if (code != PAM_SUCCESS) grace = (int)(v->deadline - now_ms()); /* it undoes everything then */
     gons_message_close_files(v->message);
@@ -362,7 +392,8 @@ static int move_cwd(struct visit *v) {
 /* The host's part of an open session. The worker waits for it, and undoes everything should it fail. */
 static int take_over(struct visit *v) {
   int rc = move_cwd(v);
-  return rc != PAM_SUCCESS ? rc : remember(v->pamh, v->session);
+  if (rc == PAM_SUCCESS) rc = gons_environment_put(&v->environment, v->pamh);
+  return rc != PAM_SUCCESS || v->session[0] == '\0' ? rc : remember(v->pamh, v->session);
 }
 
 /* What a killed worker left on disk is found by the record it wrote first. */
@@ -393,9 +424,11 @@ static int open_for(struct visit *v, int argc, const char **argv) {
   }
   int rc = open_session(v, argc, argv, pw);
   if (rc != PAM_SUCCESS) {
+    gons_environment_restore(&v->environment, v->pamh);
     leave(v);
     clean_up_after(v, argc, argv);
   }
+  gons_environment_free(&v->environment);
   gons_place_close(&v->home);
   gons_message_close_files(v->message);
   return rc;

@@ -27,7 +27,11 @@ enum gons_kind {
   GONS_GROUP = 18,    /* strings: name. Answer: arg 1 and gid, "1" if the session's user is in it; 0 and -1 likewise */
   GONS_UNSHARE = 19,  /* strings: session id. Answer: arg 0, cwd, and descriptors of namespace and
                          root; else arg an errno and the call that failed */
+  GONS_ENTER = 22,    /* arg: 1 for a copy of the namespace, 0 for itself; strings: session id, "" where there is nothing
+                         to close; descriptor: the namespace. Answer: as for GONS_UNSHARE, cwd being that of before */
   GONS_UID = 21,      /* strings: user id. Answer: as for GONS_USER */
+  GONS_ENV = 23,      /* strings: "NAME=value", for the session's environment once the host takes the session over; once.
+                         Answer: arg 0, or an errno */
   GONS_DONE = 20      /* arg: PAM code; descriptor: new cwd, if any. Answer to success: arg 0 when the host has taken the
                          session over; else a PAM code, and the worker undoes everything */
 };

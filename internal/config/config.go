@@ -9,6 +9,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"time"
 )
 
 // Limits on what is read. A configuration beyond them is an error, never a truncation.
@@ -59,6 +60,42 @@ const (
 	MethodLevel Method = "level"
 	// MethodContext gives each user a directory for each SELinux context that the policy's type_member rules lead to.
 	MethodContext Method = "context"
+	// MethodEnv gives each user a directory of their own that lasts, covers nothing, and is told in variables. namespace.conf
+	// has no such method.
+	MethodEnv Method = "env"
+)
+
+// Scope says which sessions are in one namespace.
+type Scope string
+
+// The scopes.
+const (
+	// ScopeSession gives each session a namespace of its own.
+	ScopeSession Scope = "session"
+	// ScopeUser has all sessions of a user in one, which the first makes and which ends with the last.
+	ScopeUser Scope = "user"
+)
+
+// Chrooted says what becomes of a session whose host is in a chroot, which joining a namespace would lead out of.
+type Chrooted string
+
+// The choices for such hosts, with ScopeUser.
+const (
+	// ChrootedRefuse refuses the session.
+	ChrootedRefuse Chrooted = "refuse"
+	// ChrootedSession gives it a namespace of its own.
+	ChrootedSession Chrooted = "session"
+)
+
+// Action says what becomes of an exempt session.
+type Action string
+
+// The choices for exempt sessions.
+const (
+	// ActionStay leaves it where its caller is.
+	ActionStay Action = "stay"
+	// ActionHost takes it back to the host's namespace, from whatever session its caller is in.
+	ActionHost Action = "host"
 )
 
 // Propagation is how mount events pass between the session's / and the host's (mount_namespaces(7)).
@@ -219,8 +256,14 @@ type Directory struct {
 	ParentMode uint32
 	// Init is what adapts an instance once it covers Path.
 	Init Init
+	// Retention is how long instances that nobody uses are kept by gons clean; 0 for ever.
+	Retention time.Duration
 	// Options are the mount options of the instance.
 	Options MountOptions
+	// Variables are those that name the instance, for MethodEnv.
+	Variables []string
+	// Keep are the entries of Path that stay visible in the instance: names, or patterns of "*" and "?" (glob(7)).
+	Keep []string
 	// Create is non-nil when a missing Path is to be made.
 	Create *Create
 	// Only, where it isn't empty, limits the directory: where Users or Groups are given the session's user must be in
@@ -260,8 +303,20 @@ type Config struct {
 	Home Home
 	// Always opens a namespace even where no directory applies.
 	Always bool
-	// Exempt sessions get no namespace: they stay where the caller is.
+	// Scope says which sessions are in one namespace; the zero Scope is ScopeSession.
+	Scope Scope
+	// Linger is how long the namespace of a user is kept after the last session, with ScopeUser.
+	Linger Span
+	// Chrooted is for hosts in a chroot, with ScopeUser; "" stands for ChrootedRefuse.
+	Chrooted Chrooted
+	// Exempt sessions get no namespace.
 	Exempt Selector
+	// ExemptAction is what becomes of them; "" stands for ActionStay.
+	ExemptAction Action
+	// HostServices limits ActionHost to sessions of these services, where it isn't empty; others stay.
+	HostServices []string
+	// Environment are the variables that sessions get.
+	Environment []Variable
 	// Directories are in the order of their mounts.
 	Directories []Directory
 	// Warnings are what Load thinks is a slip.

@@ -37,7 +37,7 @@ func validateDirectory(t *testing.T, d Directory) {
 		if d.InstancePrefix != "" {
 			t.Errorf("tmpfs with instances %q", d.InstancePrefix)
 		}
-	case MethodUser, MethodTmpdir, MethodLevel, MethodContext:
+	case MethodUser, MethodTmpdir, MethodLevel, MethodContext, MethodEnv:
 		validatePath(t, d.InstancePrefix)
 		if len(d.Options.Data) > 0 {
 			t.Errorf("method %s with data %q", d.Method, d.Options.Data)

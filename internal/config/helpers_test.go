@@ -63,13 +63,22 @@ func dump(c *Config) string {
 		if d.Shared || d.AnyParent || d.ParentMode != 0 {
 			fmt.Fprintf(&b, "  shared %t any parent %t parent mode %04o\n", d.Shared, d.AnyParent, d.ParentMode)
 		}
+		if d.Retention != 0 {
+			fmt.Fprintf(&b, "  retention %v\n", d.Retention)
+		}
 		if d.Init != (Init{}) {
 			fmt.Fprintf(&b, "  init %s %q ignore %t\n", d.Init.Kind, d.Init.Script, d.Init.IgnoreFailure)
+		}
+		if len(d.Keep)+len(d.Variables) > 0 {
+			fmt.Fprintf(&b, "  keep %q variables %q\n", d.Keep, d.Variables)
 		}
 		fmt.Fprintf(&b, "  only %s\n  except %s\n", dumpSelector(d.Only), dumpSelector(d.Except))
 		if d.Create != nil {
 			fmt.Fprintf(&b, "  create %s owner %q group %q\n", dumpMode(d.Create.Mode), d.Create.Owner, d.Create.Group)
 		}
+	}
+	for _, v := range c.Environment {
+		fmt.Fprintf(&b, "env %s: %s=%q\n", v.Pos, v.Name, v.Value)
 	}
 	for _, w := range c.Warnings {
 		fmt.Fprintf(&b, "warning %s\n", w)

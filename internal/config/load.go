@@ -211,12 +211,16 @@ func (l *loader) result() (*Config, error) {
 
 // finish ends the reading of a Config: nil and the problems where there are any.
 func finish(cfg *Config, bad Errors) (*Config, error) {
+	if len(bad) == 0 {
+		bad = contradictions(cfg)
+	}
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
 	cfg.Exempt.Users = unique(cfg.Exempt.Users)
 	cfg.Exempt.Groups = unique(cfg.Exempt.Groups)
 	cfg.Exempt.Services = unique(cfg.Exempt.Services)
+	cfg.HostServices = unique(cfg.HostServices)
 	return cfg, nil
 }
 

@@ -17,6 +17,7 @@ func TestManualExamples(t *testing.T) {
 		for _, block := range strings.Split(string(text), "\n.Bd -literal")[1:] {
 			_, block, _ = strings.Cut(block, "\n")
 			example, _, _ := strings.Cut(block, "\n.Ed")
+			example = strings.ReplaceAll(example, `\(dq`, `"`)
 			if !strings.HasPrefix(example, "version: 1\n") {
 				continue
 			}
@@ -26,7 +27,7 @@ func TestManualExamples(t *testing.T) {
 			}
 		}
 	}
-	if found < 8 {
+	if found < 10 {
 		t.Errorf("only %d examples", found)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // The words of namespace.conf's third field. ignoreInitError is gons' own: pam_namespace, which ignores both what a
 // script says and flags that it doesn't know, reads such a line as it did.
 var (
-	legacyMethods = []string{"user", "context", "level", "tmpdir", "tmpfs"}
+	legacyMethods = []string{"user", "tmpfs", "tmpdir", "level", "context"}
 	legacyFlags   = []string{"create", "noinit", "iscript", "shared", "mntopts"}
 	flagNames     = append(slices.Clone(legacyFlags), ignoreInitError)
 )
@@ -59,7 +59,7 @@ func (f *flagReader) methodName(name string) {
 		f.d.Method = Method(name)
 		return
 	}
-	f.bad.add(f.pos, "method %s is not one of %s%s", quote(name), strings.Join(methodWords, ", "),
+	f.bad.add(f.pos, "method %s is not one of %s%s", quote(name), strings.Join(legacyMethods, ", "),
 		didYouMean(name, legacyMethods))
 }
 

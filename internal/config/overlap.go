@@ -7,7 +7,7 @@ import "slices"
 func (c *Config) warnHidden(before []Directory, d Directory) {
 	for i := len(before) - 1; i >= 0; i-- {
 		if old := before[i]; old.Path == d.Path {
-			if !apart(old, d) {
+			if !apart(old, d) && old.Method != MethodEnv && d.Method != MethodEnv {
 				c.warn(d.Pos, "%s is also at %s; where both apply, the instance of this one hides the other's",
 					quote(d.Path), old.Pos)
 			}

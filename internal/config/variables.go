@@ -12,10 +12,11 @@ import (
 // that plain. gons.yaml has braces to tell $USERNAME from ${USER}NAME, and is strict about the rest.
 type variables []string
 
-// The variables of paths and those of mount options.
+// The variables of paths, of mount options, and of what the environment gets.
 var (
 	pathVariables   = variables{"HOME", "USER"}
 	optionVariables = variables{"USER", "UID", "GID"}
+	valueVariables  = variables{"HOME", "USER", "UID", "GID"}
 )
 
 // String lists them, for messages.

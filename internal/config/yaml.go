@@ -8,12 +8,15 @@ import (
 
 // The words of gons.yaml, as gons.yaml(5) lists them.
 var (
-	rootKeys      = []string{"version", "namespace", "selinux", "exempt", "directories"}
-	namespaceKeys = []string{"scope", "propagation", "home", "always", "inherited", "names", "config_errors"}
+	rootKeys      = []string{"version", "namespace", "selinux", "exempt", "env", "directories"}
+	namespaceKeys = []string{"scope", "linger", "chrooted", "propagation", "home", "always", "inherited", "names", "config_errors"}
 	selinuxKeys   = []string{"required", "context"}
 	selectorKeys  = []string{"users", "groups", "services"}
-	exemptKeys    = append(slices.Clone(selectorKeys), "action")
+	exemptKeys    = append(slices.Clone(selectorKeys), "action", "host_services")
 
+	scopeWords       = []string{string(ScopeSession), string(ScopeUser)}
+	chrootedWords    = []string{string(ChrootedRefuse), string(ChrootedSession)}
+	actionWords      = []string{string(ActionStay), string(ActionHost)}
 	propagationWords = []string{
 		string(PropagationSlave), string(PropagationPrivate), string(PropagationShared), string(PropagationUnchanged),
 	}
@@ -70,6 +73,9 @@ func (p *yamlParser) document(root *yaml.Node) {
 	if n := s.nodes["exempt"]; n != nil {
 		p.exempt(n)
 	}
+	if n := s.nodes["env"]; n != nil {
+		p.env(n)
+	}
 	if n := s.nodes["directories"]; n != nil {
 		p.directories(n)
 	}
@@ -97,7 +103,7 @@ func (p *yamlParser) namespace(n *yaml.Node) {
 	if !ok {
 		return
 	}
-	p.word(s, "scope", []string{"session"}, "user")
+	p.scope(s)
 	if word, ok := p.word(s, "propagation", propagationWords); ok {
 		p.cfg.Propagation = Propagation(word)
 	}
@@ -108,6 +114,23 @@ func (p *yamlParser) namespace(n *yaml.Node) {
 		p.cfg.Always = always
 	}
 	p.namespaceOptions(s)
+}
+
+// scope reads what sessions share.
+func (p *yamlParser) scope(s section) {
+	if word, ok := p.word(s, "scope", scopeWords); ok {
+		p.cfg.Scope = Scope(word)
+	}
+	if word, ok := p.word(s, "chrooted", chrootedWords); ok {
+		p.cfg.Chrooted = Chrooted(word)
+	}
+	if it, ok := s.item("linger"); ok {
+		if text, ok := p.amount(it); ok {
+			d, err := duration(text)
+			p.check(it, err)
+			p.cfg.Linger = d
+		}
+	}
 }
 
 // namespaceOptions reads what a PAM line can ask for, too.
@@ -145,7 +168,14 @@ func (p *yamlParser) exempt(n *yaml.Node) {
 	if !ok {
 		return
 	}
-	p.word(s, "action", []string{"stay"}, "host")
+	if word, ok := p.word(s, "action", actionWords); ok {
+		p.cfg.ExemptAction = Action(word)
+	}
+	for _, it := range p.list(s, "host_services") {
+		if name, ok := p.text(it.node, it.where); ok && p.check(it, checkName(name)) {
+			p.cfg.HostServices = append(p.cfg.HostServices, name)
+		}
+	}
 	more := p.selectorIn(s)
 	have := &p.cfg.Exempt
 	have.Users = append(have.Users, more.Users...)

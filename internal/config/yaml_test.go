@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // entry is the head of a file with one directory; what a test adds stands on line 5 and after, in column 5.
@@ -57,10 +58,22 @@ var yamlErrors = []parserTest{
 		`f:5:5: duplicate key "path" in directories[0]; the first is on line 4`},
 	{"list as key", "version: 1\n? [a]\n: b\n", `f:2:3: a word expected as a key, not a list`},
 
-	{"scope user", "version: 1\nnamespace: {scope: user}\n",
-		`f:2:20: namespace.scope: user is not supported by this version`},
 	{"scope", "version: 1\nnamespace: {scope: sesion}\n",
-		`f:2:20: namespace.scope: "sesion" is not session (did you mean "session"?)`},
+		`f:2:20: namespace.scope: "sesion" is not one of session, user (did you mean "session"?)`},
+	{"linger without a unit", "version: 1\nnamespace: {scope: user, linger: 10}\n",
+		`f:2:34: namespace.linger: "10" is not a time with its unit, as 90s, 10m or 2h`},
+	{"linger too long", "version: 1\nnamespace: {scope: user, linger: 721h}\n",
+		`f:2:34: namespace.linger: a time of at most 720h expected`},
+	{"linger of a session", "version: 1\nnamespace: {linger: 10m}\n",
+		`f: namespace.linger, namespace.chrooted: they are for scope: user only`},
+	{"chrooted", "version: 1\nnamespace: {scope: user, chrooted: allow}\n",
+		`f:2:36: namespace.chrooted: "allow" is not one of refuse, session`},
+	{"scope user and unmount-only", "version: 1\nnamespace: {scope: user, inherited: unmount-only}\n",
+		`f: namespace.inherited: unmount-only contradicts scope: user, in whose namespaces nothing is inherited`},
+	{"scope user and services", "version: 1\nnamespace: {scope: user}\ndirectories: [{path: /tmp, method: tmpfs, only: {services: [su]}}]\n",
+		`f:3:15: a directory for some services contradicts namespace.scope: user, by which all services of a user share one namespace`},
+	{"scope user and level", "version: 1\nnamespace: {scope: user}\ndirectories: [{path: /tmp, method: level, instances: /i}]\n",
+		`f:3:15: method level contradicts namespace.scope: user: the sessions that share a namespace may have different contexts`},
 	{"propagation", "version: 1\nnamespace: {propagation: slve}\n",
 		`f:2:26: namespace.propagation: "slve" is not one of slave, private, shared, unchanged (did you mean "slave"?)`},
 	{"home", "version: 1\nnamespace: {home: private}\n",
@@ -87,8 +100,10 @@ var yamlErrors = []parserTest{
 	{"selinux empty", "version: 1\nselinux:\n", `f:2:9: selinux: a mapping expected, not nothing`},
 	{"namespace empty", "version: 1\nnamespace:\n", `f:2:11: namespace: a mapping expected, not nothing`},
 
-	{"exempt action", "version: 1\nexempt: {action: host}\n",
-		`f:2:18: exempt.action: host is not supported by this version`},
+	{"exempt action", "version: 1\nexempt: {action: hots}\n",
+		`f:2:18: exempt.action: "hots" is not one of stay, host (did you mean "host"?)`},
+	{"host services of who stays", "version: 1\nexempt: {host_services: [su-l]}\n",
+		`f: exempt.host_services: it is for action: host only`},
 	{"scalar for list", "version: 1\nexempt: {users: root}\n",
 		`f:2:17: exempt.users: a list expected, not the string "root"`},
 	{"empty list", "version: 1\nexempt:\n  users:\n", `f:3:9: exempt.users: a list expected, not nothing`},
@@ -106,9 +121,49 @@ var yamlErrors = []parserTest{
 	{"empty entry", "version: 1\ndirectories: [{}]\n",
 		"f:2:15: directories[0]: a path expected\nf:2:15: directories[0]: a method expected"},
 	{"method", entry + "    method: tmpf\n",
-		`f:5:13: directories[0].method: "tmpf" is not one of user, tmpfs, tmpdir, level, context (did you mean "tmpfs"?)`},
-	{"keep", entry + "    method: tmpfs\n    keep: [.X11-unix]\n",
-		`f:6:11: directories[0].keep: not supported by this version`},
+		`f:5:13: directories[0].method: "tmpf" is not one of user, tmpfs, tmpdir, level, context, env (did you mean "tmpfs"?)`},
+	{"env as list", "version: 1\nenv: [TMPDIR]\n", `f:2:6: env: a mapping expected, not a list`},
+	{"env", "version: 1\nenv:\n  1A: x\n  A-B: x\n  Ä: x\n  A: 1\n  B: $SHELL\n  C: \"a\\nb\"\n  C: x\n  '': x\n  D: [x]\n", "" +
+		"f:3:3: env: \"1A\" is not the name of a variable: letters, digits and _ expected\n" +
+		"f:4:3: env: \"A-B\" is not the name of a variable: letters, digits and _ expected\n" +
+		"f:5:3: env: \"Ä\" is not the name of a variable: letters, digits and _ expected\n" +
+		"f:6:6: env.A: a string expected, not \"1\"; write it in quotes\n" +
+		"f:7:6: env.B: unknown variable \"$SHELL\"; only $HOME, $USER, $UID and $GID are known\n" +
+		"f:8:6: env.C: \"a\\nb\" contains a control character\n" +
+		"f:9:3: duplicate key \"C\" in env; the first is on line 8\n" +
+		"f:10:3: env: an empty name of a variable\n" +
+		"f:11:6: env.D: a string expected, not a list"},
+	{"long value", "version: 1\nenv: {A: " + strings.Repeat("x", 4097) + "}\n", `f:2:10: env.A: longer than 4096 bytes`},
+	{"much env", "version: 1\nenv:\n" + manyVariables(101), `f:3:3: env: more than 100 variables in all files`},
+	{"method env", entry + "    method: env\n    instances: /i\n    options: [nosuid]\n    tmpfs: {}\n    keep: [x]\n    init: none\n    create: {}\n    shared: true\n", "" +
+		"f:7:14: directories[0].options: not expected: method env covers nothing\n" +
+		"f:8:12: directories[0].tmpfs: not expected: it is for method tmpfs only\n" +
+		"f:9:11: directories[0].keep: not expected: method env covers nothing\n" +
+		"f:10:11: directories[0].init: not expected: method env covers nothing\n" +
+		"f:11:13: directories[0].create: not expected: method env covers nothing\n" +
+		"f:12:13: directories[0].shared: not expected: with method env every user has their own"},
+	{"method env's parent", entry + "    method: env\n    instances: /i\n    parent_mode: any\n",
+		`f:7:18: directories[0].parent_mode: any is too much for method env: users reach their directories through it`},
+	{"method env's parent's mode", entry + "    method: env\n    instances: /i\n    parent_mode: \"0750\"\n",
+		`f:7:18: directories[0].parent_mode: 0750 lets no user through to their directory`},
+	{"method env's variables", entry + "    method: env\n    instances: /i\n    variables: [a b]\n",
+		`f:7:17: directories[0].variables[0]: "a b" is not the name of a variable: letters, digits and _ expected`},
+	{"no variables", entry + "    method: env\n    instances: /i\n    variables: []\n",
+		`f:7:16: directories[0].variables: 1 to 100 names expected`},
+	{"variables of another", entry + "    method: tmpfs\n    variables: [A]\n",
+		`f:6:16: directories[0].variables: not expected: only method env has variables`},
+	{"keep", entry + "    method: tmpfs\n    keep: [a/b, .., '', '[x]', $USER, \"a\\tb\", 1]\n", "" +
+		"f:6:12: directories[0].keep[0]: \"a/b\" contains \"/\"; the name of an entry of path expected\n" +
+		"f:6:17: directories[0].keep[1]: \"..\" is not a name\n" +
+		"f:6:21: directories[0].keep[2]: an empty name\n" +
+		"f:6:25: directories[0].keep[3]: \"[x]\": of patterns only \"*\" and \"?\" are known\n" +
+		"f:6:32: directories[0].keep[4]: \"$USER\": there are no variables in the names to keep\n" +
+		"f:6:39: directories[0].keep[5]: \"a\\tb\" contains a control character\n" +
+		"f:6:47: directories[0].keep[6]: a string expected, not \"1\"; write it in quotes"},
+	{"long keep", entry + "    method: tmpfs\n    keep: [" + strings.Repeat("k", 256) + "]\n",
+		`f:6:12: directories[0].keep[0]: longer than the 255 bytes of a name`},
+	{"much to keep", entry + "    method: tmpfs\n    keep: [" + strings.Repeat("k,", maxKeep+1) + "]\n",
+		`f:6:11: directories[0].keep: 33 entries; at most 32 expected`},
 	{"no instances", entry + "    method: user\n",
 		`f:4:5: directories[0]: instances expected: method user keeps them in a directory`},
 	{"no instances for level", entry + "    method: level\n  - {path: /a, method: context}\n", "" +
@@ -129,6 +184,14 @@ var yamlErrors = []parserTest{
 		`f:7:18: directories[0].parent_mode: "any" or an octal mode such as "0755" expected, not "any!" (did you mean "any"?)`},
 	{"parent_mode list", entry + "    method: user\n    instances: /i\n    parent_mode: []\n",
 		`f:7:18: directories[0].parent_mode: a string or a number expected, not a list`},
+	{"retention", entry + "    method: user\n    instances: /i\n    retention: 30\n",
+		`f:7:16: directories[0].retention: a time such as "12h", "30d" or "8w" expected, not "30"`},
+	{"retention for ever", entry + "    method: user\n    instances: /i\n    retention: 99999w\n",
+		`f:7:16: directories[0].retention: a time such as "12h", "30d" or "8w" expected, not "99999w"`},
+	{"retention for tmpfs", entry + "    method: tmpfs\n    retention: 30d\n",
+		`f:6:16: directories[0].retention: not expected: method tmpfs has no instances on disk`},
+	{"retention for levels", entry + "    method: level\n    instances: /i\n    retention: 30d\n",
+		`f:7:16: directories[0].retention: not expected: only instances of one user or session are removed`},
 	{"parent_mode for tmpfs", entry + "    method: tmpfs\n    parent_mode: any\n",
 		`f:6:18: directories[0].parent_mode: not expected: method tmpfs has no instances on disk`},
 	{"init", entry + "    method: tmpfs\n    init: standart\n",
@@ -211,6 +274,14 @@ var yamlErrors = []parserTest{
 	{"out of order", "version: 1\ndirectories: [{}]\nexempt: 1\nnamespace: 1\n", "" +
 		"f:2:15: directories[0]: a path expected\nf:2:15: directories[0]: a method expected\n" +
 		"f:3:9: exempt: a mapping expected, not \"1\"\nf:4:12: namespace: a mapping expected, not \"1\""},
+}
+
+func manyVariables(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  V%d: x\n", i)
+	}
+	return b.String()
 }
 
 // notAName ends the message for a bad name.
@@ -342,7 +413,7 @@ func TestYAMLSkipsBadEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(allErrors(err))
 	}
-	want := "f:4:22: directories[0].method: \"usr\" is not one of user, tmpfs, tmpdir, level, context (did you mean \"user\"?); " +
+	want := "f:4:22: directories[0].method: \"usr\" is not one of user, tmpfs, tmpdir, level, context, env (did you mean \"user\"?); " +
 		"this entry is left out\n" +
 		"f:6:3: directories[2]: a mapping expected, not \"1\"; this entry is left out"
 	if got := allWarnings(cfg); got != want || len(cfg.Directories) != 1 || !cfg.Options.SkipBad {
@@ -472,6 +543,15 @@ func TestParsersBoundSize(t *testing.T) {
 		_, err := parse("f", data)
 		if want := "f: longer than 1048576 bytes"; fmt.Sprint(err) != want {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestRetention(t *testing.T) {
+	for text, want := range map[string]time.Duration{"1h": time.Hour, "30d": 30 * 24 * time.Hour, "8w": 56 * 24 * time.Hour, "36500d": 36500 * 24 * time.Hour,
+		"": 0, "d": 0, "0d": 0, "-1d": 0, "1": 0, "1m": 0, "1.5d": 0, "36501d": 0, "5215w": 0, "99999999999h": 0} {
+		if got, err := Retention(text); got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
 		}
 	}
 }

@@ -9,12 +9,13 @@ import (
 // The words of an entry of directories.
 var (
 	directoryKeys = []string{
-		"path", "method", "tmpfs", "options", "keep", "instances", "prefix", "shared", "parent_mode", "init", "create",
+		"path", "method", "tmpfs", "options", "keep", "variables", "instances", "prefix", "shared", "parent_mode", "retention", "init", "create",
 		"only", "except",
 	}
 	createKeys  = []string{"mode", "owner", "group"}
 	methodWords = []string{
 		string(MethodUser), string(MethodTmpfs), string(MethodTmpdir), string(MethodLevel), string(MethodContext),
+		string(MethodEnv),
 	}
 )
 
@@ -53,11 +54,16 @@ func (p *yamlParser) directory(it item) (Directory, bool) {
 		return Directory{}, false
 	}
 	d := Directory{Pos: p.pos(it.node), Path: p.directoryPath(s), Method: p.method(s)}
+	if d.Method == MethodEnv {
+		p.environmentDirectory(s, &d)
+	} else {
+		p.refuse(s, "variables", "only method env has variables")
+	}
 	if d.Method != "" {
 		p.instances(s, &d)
 		d.Options = p.mountOptions(s, d.Method)
 	}
-	p.keep(s)
+	d.Keep = p.keep(s)
 	d.Init = p.init(s)
 	d.Create = p.create(s)
 	d.Only = p.selector(s, "only")
@@ -107,13 +113,6 @@ func (p *yamlParser) method(s section) Method {
 func (p *yamlParser) refuse(s section, key, why string) {
 	if it, ok := s.item(key); ok {
 		p.check(it, errors.New("not expected: "+why))
-	}
-}
-
-// keep accepts an empty list only.
-func (p *yamlParser) keep(s section) {
-	if it, _ := s.item("keep"); len(p.list(s, "keep")) > 0 {
-		p.fail(it.node, "%s: not supported by this version", it.where)
 	}
 }
 

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 )
 
 // maxParentMode is the widest mode of an instance parent: who could write there would make the instances of others.
@@ -11,14 +13,21 @@ const maxParentMode = 0o755
 // instances reads the keys that say where instances are on disk.
 func (p *yamlParser) instances(s section, d *Directory) {
 	if d.Method == MethodTmpfs {
-		for _, key := range []string{"instances", "prefix", "parent_mode"} {
+		for _, key := range []string{"instances", "prefix", "parent_mode", "retention"} {
 			p.refuse(s, key, "method tmpfs has no instances on disk")
 		}
 	} else {
 		d.InstancePrefix = p.instancePrefix(s, *d)
-		d.AnyParent, d.ParentMode = p.parentMode(s)
+		if d.Method == MethodEnv {
+			d.ParentMode = p.ownParent(s)
+		} else {
+			d.AnyParent, d.ParentMode = p.parentMode(s)
+		}
 	}
 	d.Shared = p.shared(s, d.Method)
+	if d.Method != MethodTmpfs {
+		d.Retention = p.retention(s, *d)
+	}
 }
 
 // instancePrefix joins instances and prefix as pam_namespace's instance_prefix has them; "" where there is a problem.
@@ -40,15 +49,16 @@ func (p *yamlParser) instancePrefix(s section, d Directory) string {
 	if len(joined) > maxPath {
 		p.check(it, fmt.Errorf("longer than %d bytes with its prefix", maxPath))
 	}
-	p.warnInside(it, d.Path, instances)
+	p.warnInside(it, d, instances)
 	return joined
 }
 
 // warnInside tells of instances in the directory that they cover. That works, as distributions ship it in
 // namespace.conf: an instance is opened before it is covered.
-func (p *yamlParser) warnInside(it item, path, instances string) {
+func (p *yamlParser) warnInside(it item, d Directory, instances string) {
+	path := d.Path
 	switch {
-	case path == "" || !isBelow(instances, path):
+	case path == "" || !isBelow(instances, path) || instances == path && d.Method == MethodEnv:
 	case instances == path:
 		p.cfg.warn(p.pos(it.node), "%s: %s is the directory that an instance covers: nobody can log in unless its owner and "+
 			"mode fit parent_mode, and users who can write there can make the instances of others", it.where, quote(instances))
@@ -80,6 +90,10 @@ func (p *yamlParser) shared(s section, method Method) bool {
 		}
 		return true
 	}
+	if method == MethodEnv {
+		p.check(it, errors.New("not expected: with method env every user has their own"))
+		return false
+	}
 	p.check(it, fmt.Errorf("not expected: with method %s every session has its own", method))
 	return false
 }
@@ -104,4 +118,39 @@ func (p *yamlParser) parentMode(s section) (anyParent bool, mode uint32) {
 	}
 	p.check(it, err)
 	return false, mode
+}
+
+// retention reads how long unused instances are kept; 0 where nothing is given.
+func (p *yamlParser) retention(s section, d Directory) time.Duration {
+	it, ok := s.item("retention")
+	if !ok {
+		return 0
+	}
+	if d.Shared || d.Method == MethodLevel || d.Method == MethodContext {
+		p.check(it, errors.New("not expected: only instances of one user or session are removed"))
+		return 0
+	}
+	text, ok := p.amount(it)
+	if !ok {
+		return 0
+	}
+	kept, err := Retention(text)
+	p.check(it, err)
+	return kept
+}
+
+// maxRetention is a hundred years, well within a Duration.
+const maxRetention = 36500 * 24 * time.Hour
+
+// Retention reads a time such as "30d": a whole number of hours (h), days (d) or weeks (w), up to a hundred years.
+func Retention(text string) (time.Duration, error) {
+	units := map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	if text != "" {
+		unit := units[text[len(text)-1]]
+		n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
+		if unit != 0 && err == nil && n > 0 && n <= uint64(maxRetention/unit) {
+			return time.Duration(n) * unit, nil
+		}
+	}
+	return 0, fmt.Errorf(`a time such as "12h", "30d" or "8w" expected, not %s`, quote(text))
 }

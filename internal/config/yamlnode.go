@@ -169,8 +169,8 @@ func (p *yamlParser) amount(it item) (string, bool) {
 	return it.node.Value, true
 }
 
-// word reads one of some words. A word in later is one of the design that this version doesn't have.
-func (p *yamlParser) word(s section, key string, words []string, later ...string) (string, bool) {
+// word reads one of some words.
+func (p *yamlParser) word(s section, key string, words []string) (string, bool) {
 	it, ok := s.item(key)
 	if !ok {
 		return "", false
@@ -180,10 +180,6 @@ func (p *yamlParser) word(s section, key string, words []string, later ...string
 	case !ok:
 	case slices.Contains(words, word):
 		return word, true
-	case slices.Contains(later, word):
-		p.fail(it.node, "%s: %s is not supported by this version", it.where, word)
-	case len(words) == 1:
-		p.fail(it.node, "%s: %s is not %s%s", it.where, quote(word), words[0], didYouMean(word, words))
 	default:
 		p.fail(it.node, "%s: %s is not one of %s%s", it.where, quote(word), strings.Join(words, ", "),
 			didYouMean(word, words))

@@ -224,8 +224,8 @@ func (e *StatusError) Error() string {
 
 func (r *running) judge(exit linux.Exit) error {
 	switch {
-	case exit.Signal != "":
-		return fmt.Errorf("%s was killed by %s%s", r.call.Script, exit.Signal, r.firstLine())
+	case exit.Signal != nil:
+		return fmt.Errorf("%s was killed by %s%s", r.call.Script, linux.SignalName(exit.Signal), r.firstLine())
 	case exit.Status != 0:
 		return &StatusError{r.call.Script, exit.Status, r.firstLine()}
 	}

@@ -65,16 +65,24 @@ func (h *Handle) Dup() (*Handle, error) {
 
 // OpenRoot opens the calling thread's root directory.
 func OpenRoot() (*Handle, error) {
+	return openFile("/", unix.O_PATH|unix.O_DIRECTORY)
+}
+
+// openFile opens what is at path, as the calling thread resolves it, symbolic links followed.
+func openFile(path string, flags int) (*Handle, error) {
 	fd := -1
 	err := call("open", func() (err error) {
-		fd, err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, 0)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return NewHandle(fd, "/"), nil
+	return NewHandle(fd, path), nil
 }
+
+// OpenPath opens whatever is at a path, which the caller trusts, without reading it; symbolic links are followed.
+func OpenPath(path string) (*Handle, error) { return openFile(path, unix.O_PATH) }
 
 // How an entry is opened; each is one component below a directory, never following a symbolic link.
 const (
@@ -394,3 +402,9 @@ func (h *Handle) Modified() (time.Time, error) {
 
 // String names the handle for debugging.
 func (h *Handle) String() string { return h.path + " (fd " + strconv.Itoa(h.Fd()) + ")" }
+
+// Enter makes the directory h the working directory of the calling thread, and of those that it shares that with.
+func (h *Handle) Enter() error {
+	defer runtime.KeepAlive(h)
+	return call("fchdir", func() error { return unix.Fchdir(h.Fd()) })
+}

@@ -30,12 +30,16 @@ const (
 	EBADF      = unix.EBADF
 	EBUSY      = unix.EBUSY
 	ECONNRESET = unix.ECONNRESET
+	EDQUOT     = unix.EDQUOT
 	EEXIST     = unix.EEXIST
 	EINVAL     = unix.EINVAL
 	ELOOP      = unix.ELOOP
 	EMFILE     = unix.EMFILE
+	EMLINK     = unix.EMLINK
+	ENODEV     = unix.ENODEV
 	ENOENT     = unix.ENOENT
 	ENOEXEC    = unix.ENOEXEC
+	ENOSPC     = unix.ENOSPC
 	ENOSYS     = unix.ENOSYS
 	ENOTDIR    = unix.ENOTDIR
 	ENOTEMPTY  = unix.ENOTEMPTY
@@ -46,6 +50,12 @@ const (
 
 // Is reports whether err comes from a system call that failed with errno.
 func Is(err error, errno unix.Errno) bool { return errors.Is(err, errno) }
+
+// FromCall reports whether err comes from a system call at all.
+func FromCall(err error) bool {
+	var call *os.SyscallError
+	return errors.As(err, &call)
+}
 
 // Errno returns the error of an errno that another process reported.
 func Errno(n int32) error { return unix.Errno(n) }

@@ -18,6 +18,8 @@ const (
 	NoSuid Attr = unix.MOUNT_ATTR_NOSUID
 	NoDev  Attr = unix.MOUNT_ATTR_NODEV
 	NoExec Attr = unix.MOUNT_ATTR_NOEXEC
+	// ReadOnly is not for sessions, but for gons mount and gons run.
+	ReadOnly Attr = unix.MOUNT_ATTR_RDONLY
 )
 
 // String returns the attributes as mount(8) spells them: "nosuid,nodev".
@@ -26,7 +28,7 @@ func (a Attr) String() string {
 	for _, w := range []struct {
 		bit  Attr
 		name string
-	}{{NoSuid, "nosuid"}, {NoDev, "nodev"}, {NoExec, "noexec"}} {
+	}{{ReadOnly, "ro"}, {NoSuid, "nosuid"}, {NoDev, "nodev"}, {NoExec, "noexec"}} {
 		if a&w.bit != 0 {
 			words = append(words, w.name)
 		}
@@ -42,6 +44,8 @@ const (
 	Shared  Propagation = unix.MS_SHARED
 	Slave   Propagation = unix.MS_SLAVE
 	Private Propagation = unix.MS_PRIVATE
+	// Unbindable is private, and not copied by recursive binds.
+	Unbindable Propagation = unix.MS_UNBINDABLE
 )
 
 // CloneTree returns a detached copy of the mount that h is on, starting at h: a bind mount that isn't attached yet
@@ -66,6 +70,11 @@ func CloneTree(h *Handle, recursive bool) (*Handle, error) {
 // SetAttr adds attributes to the mount whose root h is (mount_setattr(2), Linux 5.12).
 func SetAttr(h *Handle, attr Attr) error {
 	return setattr(h, &unix.MountAttr{Attr_set: uint64(attr)}, false)
+}
+
+// SetTreeAttr adds attributes to the mount whose root h is and to all below it.
+func SetTreeAttr(h *Handle, attr Attr) error {
+	return setattr(h, &unix.MountAttr{Attr_set: uint64(attr)}, true)
 }
 
 // SetPropagation changes the propagation of the mount whose root h is, and with recursive of all below it.
@@ -119,6 +128,36 @@ func DetachHere(h *Handle) error {
 	}
 	err := call("umount2", func() error { return unix.Unmount(".", unix.MNT_DETACH) })
 	return errors.Join(err, call("chdir", func() error { return unix.Chdir("/") }))
+}
+
+// DetachTree is DetachHere for a mount whose root may be a file, which it takes by its name in /proc.
+func DetachTree(h *Handle) error {
+	defer runtime.KeepAlive(h)
+	st, err := h.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Type == TypeDirectory {
+		return DetachHere(h)
+	}
+	name := fmt.Sprintf("/proc/thread-self/fd/%d", h.Fd())
+	return call("umount2", func() error { return unix.Unmount(name, unix.MNT_DETACH) })
+}
+
+// DetachEntry lazily unmounts what is mounted on an entry, which may be a file, of the directory h. Like DetachHere it changes
+// the calling thread's working directory.
+func DetachEntry(h *Handle, name string) error {
+	defer runtime.KeepAlive(h)
+	if err := call("fchdir", func() error { return unix.Fchdir(h.Fd()) }); err != nil {
+		return err
+	}
+	err := call("umount2", func() error { return unix.Unmount("./"+name, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) })
+	return errors.Join(err, call("chdir", func() error { return unix.Chdir("/") }))
+}
+
+// Unmount lazily unmounts what is mounted at path.
+func Unmount(path string) error {
+	return call("umount2", func() error { return unix.Unmount(path, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH) })
 }
 
 // NewTmpfs makes a tmpfs with the parameters, each "key" or "key=value" (tmpfs(5)), and returns it as a detached mount
@@ -199,4 +238,11 @@ func ProbeMountAPI() error {
 		}
 	}
 	return nil
+}
+
+// IsMountRoot reports whether something is mounted at path, symbolic links followed (statx(2): STATX_ATTR_MOUNT_ROOT).
+func IsMountRoot(path string) (bool, error) {
+	var st unix.Statx_t
+	err := call("statx", func() error { return unix.Statx(unix.AT_FDCWD, path, 0, 0, &st) })
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, err
 }

@@ -25,13 +25,18 @@ type Setup struct {
 	Input, Output *Handle
 }
 
+// CloseOnExecute keeps all of this process's descriptors but 0 to 2 from the programs that it starts or becomes.
+func CloseOnExecute() error {
+	return call("close_range", func() error { return unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) })
+}
+
 // StartProcess runs the program at path, as the calling thread resolves it, with the arguments argv, of which the first
 // is its name. The thread must be locked: the program starts in its mount namespace and root, in /, with an empty
 // environment and all signals unblocked and at their defaults, and is killed when the thread ends. The thread's umask is the program's for a
 // moment. An error of execve(2) is returned as one, and then no process is left.
 func StartProcess(path string, argv []string, s Setup) (*Process, error) {
 	defer runtime.KeepAlive(s)
-	err := call("close_range", func() error { return unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) })
+	err := CloseOnExecute()
 	if err != nil {
 		return nil, err
 	}
@@ -61,17 +66,6 @@ func StartProcess(path string, argv []string, s Setup) (*Process, error) {
 	return p, nil
 }
 
-// defaultAction gives a signal its default action until restore is called (rt_sigaction(2), whose structure has four
-// words, the default being nothing but zeros). Failure isn't possible for a signal that exists.
-func defaultAction(sig syscall.Signal) (restore func()) {
-	var none, old [4]uint64
-	set := func(to, from *[4]uint64) {
-		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(from)), 8, 0, 0)
-	}
-	set(&none, &old)
-	return func() { set(&old, nil) }
-}
-
 // OpenChild is the child of this process with that number, or ECHILD.
 func OpenChild(pid int) (*Process, error) {
 	err := call("waitid", func() error {
@@ -80,15 +74,23 @@ func OpenChild(pid int) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	pidfd, err := openPidfd(pid)
+	if err != nil {
+		return nil, err
+	}
+	return &Process{pid, pidfd}, nil
+}
+
+func openPidfd(pid int) (*Handle, error) {
 	fd := -1
-	err = call("pidfd_open", func() (err error) {
+	err := call("pidfd_open", func() (err error) {
 		fd, err = unix.PidfdOpen(pid, 0)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Process{pid, NewHandle(fd, "a process")}, nil
+	return NewHandle(fd, "a process"), nil
 }
 
 // PID returns the process's number.
@@ -102,38 +104,51 @@ func (p *Process) Close() error { return p.pidfd.Close() }
 
 // Kill sends SIGKILL to the process, which mustn't have been waited for.
 func (p *Process) Kill() error {
+	if p.pid <= 0 { // 0 and below are groups, and everybody (kill(2))
+		return os.NewSyscallError("kill", unix.ESRCH)
+	}
 	return call("kill", func() error { return unix.Kill(p.pid, unix.SIGKILL) })
+}
+
+// Signal sends a signal to the process, which mustn't have been waited for.
+func (p *Process) Signal(sig os.Signal) error {
+	return call("pidfd_send_signal", func() error { return unix.PidfdSendSignal(p.pidfd.Fd(), sig.(syscall.Signal), nil, 0) })
 }
 
 // KillIf sends SIGKILL to a process, any one, that still is what it was taken for: is is asked once its number can't
 // become another's any more. One that is gone, or another, is no error.
 func KillIf(pid int, is func() bool) error {
-	fd := -1
-	err := call("pidfd_open", func() (err error) {
-		fd, err = unix.PidfdOpen(pid, 0)
-		return err
-	})
+	pidfd, err := openPidfd(pid)
 	if Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer pidfd.Close()
 	if !is() {
 		return nil
 	}
-	err = call("pidfd_send_signal", func() error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
+	err = call("pidfd_send_signal", func() error { return unix.PidfdSendSignal(pidfd.Fd(), unix.SIGKILL, nil, 0) })
 	if Is(err, unix.ESRCH) {
 		return nil
 	}
 	return err
 }
 
-// Exit is how a process ended: by itself with a status, or by a signal, "SIGKILL", where Signal isn't "".
+// Exit is how a process ended.
 type Exit struct {
+	// Status is its exit status; where a signal ended it, 128 and the number of that, as shells have it.
 	Status int
-	Signal string
+	// Signal is what ended it, nil where it ended by itself.
+	Signal os.Signal
+}
+
+func exit(status unix.WaitStatus) Exit {
+	if status.Signaled() {
+		return Exit{Status: 128 + int(status.Signal()), Signal: status.Signal()}
+	}
+	return Exit{Status: status.ExitStatus()}
 }
 
 // Wait waits for the end of the process and frees its number.
@@ -146,11 +161,11 @@ func (p *Process) Wait() (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	if status.Signaled() {
-		return Exit{Signal: unix.SignalName(status.Signal())}, nil
-	}
-	return Exit{Status: status.ExitStatus()}, nil
+	return exit(status), nil
 }
+
+// SetUmask sets the process's umask and returns the one before.
+func SetUmask(mask int) int { return unix.Umask(mask) }
 
 // SetSubreaper makes this process the parent of orphans among its descendants (PR_SET_CHILD_SUBREAPER), or no longer,
 // and returns what it was before.
@@ -191,25 +206,27 @@ func ResetExecContext() error {
 
 // Pipe returns the two ends of a pipe. Reading doesn't block (EAGAIN), writing does.
 func Pipe() (from, to *Handle, err error) {
-	var fds [2]int
-	if err := call("pipe2", func() error { return unix.Pipe2(fds[:], unix.O_CLOEXEC) }); err != nil {
+	if from, to, err = BlockingPipe(); err != nil {
 		return nil, nil, err
 	}
-	from, to = NewHandle(fds[0], "a pipe"), NewHandle(fds[1], "a pipe")
-	if err := call("fcntl", func() error { return unix.SetNonblock(fds[0], true) }); err != nil {
+	if err := call("fcntl", func() error { return unix.SetNonblock(from.Fd(), true) }); err != nil {
 		return nil, nil, errors.Join(err, from.Close(), to.Close())
 	}
 	return from, to, nil
 }
 
+// BlockingPipe returns the two ends of a pipe. Reading and writing block.
+func BlockingPipe() (from, to *Handle, err error) {
+	var fds [2]int
+	if err := call("pipe2", func() error { return unix.Pipe2(fds[:], unix.O_CLOEXEC) }); err != nil {
+		return nil, nil, err
+	}
+	return NewHandle(fds[0], "a pipe"), NewHandle(fds[1], "a pipe"), nil
+}
+
 // OpenNull opens /dev/null for reading.
 func OpenNull() (*Handle, error) {
-	fd := -1
-	err := call("open", func() (err error) {
-		fd, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-		return err
-	})
-	return NewHandle(fd, "/dev/null"), err
+	return openFile("/dev/null", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK)
 }
 
 // Poll waits until one of files can be read from or is at its end, or a signal comes, at most for timeout, and tells

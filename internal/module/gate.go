@@ -90,6 +90,25 @@ func (g *gate) handOver(cwd *linux.Handle) error {
 	return nil
 }
 
+// environment tells the gate what the session's environment gets once the host has taken the session over.
+func (g *gate) environment(variables []polyinst.Variable) error {
+	if len(variables) == 0 {
+		return nil
+	}
+	m := wire.Message{Kind: wire.Env}
+	for _, v := range variables {
+		m.Strings = append(m.Strings, v.Name+"="+v.Value)
+	}
+	a, err := g.conn.Ask(m)
+	if err == nil && a.Arg != 0 {
+		err = linux.Errno(a.Arg)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot tell the host the session's environment: %w", err)
+	}
+	return nil
+}
+
 // LookupUser asks the host's name service.
 func (g *gate) LookupUser(name string) (polyinst.Account, bool, error) {
 	return g.lookUpUser(wire.Message{Kind: wire.User, Strings: []string{name}}, strconv.Quote(name))
@@ -136,10 +155,10 @@ func (g *gate) LookupGroup(name string) (polyinst.Group, bool, error) {
 	return polyinst.Group{GID: gid, Member: a.Strings[1] == "1"}, err == nil, err
 }
 
-// namespace is a new mount namespace, which the host's calling thread is in by now.
+// namespace is another mount namespace, which the host's calling thread is in by now.
 type namespace struct {
 	handle, root *linux.Handle
-	cwd          string
+	cwd          string // where the thread was in the one before
 }
 
 func (n *namespace) close() {
@@ -147,15 +166,29 @@ func (n *namespace) close() {
 	n.root.Close()
 }
 
-// unshare has the host's calling thread enter a namespace of its own.
+// unshare has the host's calling thread enter a namespace of its own. id is the session's.
 func (g *gate) unshare(id string) (*namespace, error) {
-	a, err := g.conn.Ask(wire.Message{Kind: wire.Unshare, Strings: []string{id}})
+	return g.move("open", wire.Message{Kind: wire.Unshare, Strings: []string{id}})
+}
+
+// enter has it enter the namespace to, whose handle stays the caller's; id is "" where there is nothing to close then.
+func (g *gate) enter(id string, to *linux.Handle) (*namespace, error) {
+	return g.move("enter", wire.Message{Kind: wire.Enter, Strings: []string{id}, Files: []*linux.Handle{to}})
+}
+
+// enterCopy has it enter a copy of the namespace of.
+func (g *gate) enterCopy(id string, of *linux.Handle) (*namespace, error) {
+	return g.move("open", wire.Message{Kind: wire.Enter, Arg: 1, Strings: []string{id}, Files: []*linux.Handle{of}})
+}
+
+func (g *gate) move(verb string, question wire.Message) (*namespace, error) {
+	a, err := g.conn.Ask(question)
 	if err != nil {
 		return nil, err
 	}
 	if a.Arg != 0 {
 		what := strings.Join(a.Strings, " ")
-		return nil, fmt.Errorf("cannot open a mount namespace: %w", os.NewSyscallError(what, linux.Errno(a.Arg)))
+		return nil, fmt.Errorf("cannot %s a mount namespace: %w", verb, os.NewSyscallError(what, linux.Errno(a.Arg)))
 	}
 	if len(a.Files) != 2 || len(a.Strings) != 1 {
 		return nil, fmt.Errorf("internal error: the gate sent %d descriptors and %q for a namespace", len(a.Files), a.Strings)

@@ -48,6 +48,7 @@ type host struct {
 	taken int32
 
 	log  []string
+	env  []string
 	done []wire.Message
 	id   string
 }
@@ -123,7 +124,7 @@ func (h *host) converse(conn *wire.Conn) error {
 			continue
 		case wire.Done:
 			h.done = append(h.done, m)
-			if h.inside(); h.id != "" && m.Arg == 0 {
+			if h.inside(); (h.id != "" || h.env != nil) && m.Arg == 0 {
 				if h.taken < 0 {
 					return nil
 				}
@@ -165,6 +166,9 @@ func (h *host) answer(m wire.Message) (wire.Message, error) {
 		return known("uid ")
 	case wire.Group:
 		return known("group ")
+	case wire.Env:
+		h.env = m.Strings
+		return wire.Message{Kind: wire.Answer}, nil
 	case wire.Unshare:
 		h.id = m.Strings[0]
 		return h.unshare()

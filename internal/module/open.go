@@ -11,7 +11,6 @@ import (
 	"gons/internal/linux"
 	"gons/internal/polyinst"
 	"gons/internal/safepath"
-	"gons/internal/selinux"
 	"gons/internal/session"
 )
 
@@ -39,10 +38,17 @@ func (w *worker) open(req request) error {
 		return err
 	}
 	w.logPlan(plan)
-	if !plan.Namespace {
-		w.gate.done(Success, nil)
-		return nil
+	if err := w.gate.environment(plan.Environment); err != nil {
+		return err
 	}
+	if !plan.Namespace && !plan.Host {
+		return w.openHere(req, plan, root)
+	}
+	return w.openElsewhere(req, plan, root)
+}
+
+// openElsewhere opens a session for which the host leaves its namespace.
+func (w *worker) openElsewhere(req request, plan *polyinst.Plan, root *safepath.Root) error {
 	runtime.LockOSThread() // and never unlocked: the thread goes to another namespace
 	if err := rehearse(); err != nil {
 		return fmt.Errorf("cannot open a session: there would be no way back for the host (that needs CAP_SYS_ADMIN and "+
@@ -56,11 +62,17 @@ func (w *worker) open(req request) error {
 		return err
 	}
 	defer store.Close()
+	if plan.Host {
+		return w.goHome(req, store)
+	}
 	if err := killScripts(plan, store, req.session.UID); err != nil {
 		return err
 	}
 	w.sweep(store, req.session.UID)
-	return w.openRecorded(req, plan, store)
+	if plan.Scope == config.ScopeUser {
+		return w.openShared(req, plan, store)
+	}
+	return w.openOwn(req, plan, store)
 }
 
 func (w *worker) plan(req request, root *safepath.Root) (*polyinst.Plan, error) {
@@ -127,27 +139,40 @@ func until(deadline time.Time) func() bool {
 	return func() bool { return time.Now().Before(deadline) }
 }
 
-// openRecorded opens the session with a record of it: written before anything is made, and taken back when nothing is
-// left of what was. The host has the last word: should it fail to go where the session is, all is undone.
-func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.Store) error {
+// openOwn opens a session in a namespace of its own.
+func (w *worker) openOwn(req request, plan *polyinst.Plan, store *session.Store) error {
 	record, err := newRecord(req, store)
 	if err != nil {
 		return err
 	}
-	if err := store.Put(record); err != nil {
+	return w.openRecorded(req, plan, venue{store, record, store.Locker(), func() (*namespace, error) { return w.gate.unshare(record.ID) }})
+}
+
+// venue is where a plan is executed: with which record and locks, and how the host comes to the new namespace.
+type venue struct {
+	store  *session.Store
+	record session.Record
+	locker polyinst.Locker
+	enter  func() (*namespace, error)
+}
+
+// openRecorded executes the plan with a record of it: written before anything is made, and taken back when nothing is
+// left of what was. The host has the last word: should it fail to go where the session is, all is undone.
+func (w *worker) openRecorded(req request, plan *polyinst.Plan, v venue) error {
+	if err := v.store.Put(v.record); err != nil {
 		return err
 	}
-	applied, err := w.openIn(req, plan, store, &record)
+	applied, err := w.openIn(req, plan, &v)
 	if err == nil {
-		if err = w.settle(store, record, applied); err == nil {
+		if err = w.settle(v.store, v.record, applied); err == nil {
 			return nil
 		}
 		if undo := applied.Undo(); undo != nil {
 			err = fmt.Errorf("%w; %w: %v", err, polyinst.ErrNotUndone, undo)
 		}
 	}
-	if !errors.Is(err, polyinst.ErrNotUndone) {
-		store.Remove(record.ID)
+	if !errors.Is(err, polyinst.ErrNotUndone) && v.store.Unpin(v.record, session.Proc{}) == nil {
+		v.store.Remove(v.record.ID)
 	}
 	return err
 }
@@ -155,15 +180,14 @@ func (w *worker) openRecorded(req request, plan *polyinst.Plan, store *session.S
 // settle makes the record final and hands the session over to the host.
 func (w *worker) settle(store *session.Store, record session.Record, applied *opened) error {
 	intended := record.Leftovers
-	record.Leftovers, record.Scripts = nil, false
-	for _, l := range applied.Leftovers() {
-		record.Leftovers = append(record.Leftovers, session.NewLeftover(l))
+	record.Finish(applied.Applied)
+	if record.Shared != nil {
+		record.Shared.Ready = true
 	}
-	for _, c := range applied.Covered() {
-		record.Covered = append(record.Covered, session.Path(c.Path))
-		record.Instances = append(record.Instances, session.Instance{Dev: c.Dev, Ino: c.Ino})
+	err := releaseScripts(store, &record)
+	if err == nil {
+		err = store.Put(record)
 	}
-	err := store.Put(record)
 	if err == nil {
 		for _, notice := range applied.Notices() { // now: the gate listens until it is handed the session
 			w.gate.logf(LogNotice, "%s", notice)
@@ -173,6 +197,9 @@ func (w *worker) settle(store *session.Store, record session.Record, applied *op
 	}
 	if err != nil {
 		record.Leftovers = intended // in case that not all can be undone
+		if record.Shared != nil {
+			record.Shared.Ready = false
+		}
 		store.Put(record)
 		return err
 	}
@@ -180,16 +207,36 @@ func (w *worker) settle(store *session.Store, record session.Record, applied *op
 	return nil
 }
 
+// releaseScripts lets a session's own namespace go that was pinned for its scripts.
+func releaseScripts(store *session.Store, record *session.Record) error {
+	if record.Shared != nil {
+		return nil
+	}
+	err := store.Unpin(*record, session.Proc{})
+	record.Pinned = record.Pinned && err != nil
+	return err
+}
+
 func newRecord(req request, store *session.Store) (session.Record, error) {
-	proc := session.Proc{}
-	start, _ := proc.Start(req.hostPID)
-	id, err := session.NewID(req.session.UID)
-	return session.Record{
-		ID: id, User: req.session.User, UID: req.session.UID, Service: req.session.Service,
-		TTY: req.tty, RHost: req.rhost, Opened: time.Now().UTC().Truncate(time.Second),
-		Leader: session.Process{PID: req.hostPID, Start: start}, Started: start, PIDNamespace: proc.PIDNamespace(),
-		HostNamespace: store.Namespace(),
-	}, err
+	record, err := store.NewRecord(req.session.User, req.session.UID, req.session.Service, req.hostPID)
+	record.TTY, record.RHost = req.tty, req.rhost
+	return record, err
+}
+
+// note records the namespace where others have to find it: to join it, or to kill what a script leaves in it should this
+// worker be killed. Before Linux 6.11 it is pinned for that, or its number could be another's by then.
+func (v *venue) note(ns *namespace) error {
+	shared := v.record.Shared != nil
+	if v.record.Namespace.ID == 0 && (shared || v.record.Scripts) {
+		if err := v.store.Pin(&v.record, ns.handle, session.Proc{}); err == nil || shared {
+			return err
+		}
+		v.record.Pinned = false // as in a chroot, whose records are its own: nothing is killed then
+	}
+	if !v.record.Scripts {
+		return nil
+	}
+	return v.store.Put(v.record)
 }
 
 // opened is an executed plan, and where the host has to go then.
@@ -214,26 +261,17 @@ func rehearse() error {
 	return linux.EnterMountNamespace(ns, root)
 }
 
-// labels is a policy as polyinst wants it: no interface where there is none.
-func labels(policy *selinux.SELinux) polyinst.Labels {
-	if policy == nil {
-		return nil
-	}
-	return policy
-}
-
 // openIn has the host enter a namespace, follows it there, and executes the plan.
-func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, record *session.Record) (*opened, error) {
-	ns, err := w.gate.unshare(record.ID)
+func (w *worker) openIn(req request, plan *polyinst.Plan, v *venue) (*opened, error) {
+	ns, err := v.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer ns.close()
-	record.Namespace = session.NamespaceOf(ns.handle)
-	if _, record.Scripts = plan.Scripts(); record.Scripts { // in which what one of them leaves is found, should this worker be killed
-		if err := store.Put(*record); err != nil {
-			return nil, err
-		}
+	v.record.Namespace = session.NamespaceOf(ns.handle)
+	_, v.record.Scripts = plan.Scripts()
+	if err := v.note(ns); err != nil {
+		return nil, err
 	}
 	if err := linux.EnterMountNamespace(ns.handle, ns.root); err != nil {
 		return nil, fmt.Errorf("cannot enter the session's namespace: %w", err)
@@ -243,26 +281,14 @@ func (w *worker) openIn(req request, plan *polyinst.Plan, store *session.Store, 
 		return nil, err
 	}
 	defer root.Close()
-	policy, err := selinux.Open(root)
-	if err != nil {
-		return nil, err
-	}
-	defer policy.Close()
-	applied, err := polyinst.Apply(plan, polyinst.Env{
-		Root:      root,
-		SessionID: record.ID,
-		Locker:    store.Locker(),
-		Labels:    labels(policy),
-		Deadline:  req.deadline,
-		Intend: func(l polyinst.Leftover) error {
-			record.Leftovers = append(record.Leftovers, session.NewLeftover(l))
-			return store.Put(*record)
-		},
-	})
+	applied, err := Apply(plan, root, &v.record, v.store, v.locker, req.deadline)
 	if err != nil {
 		return nil, err
 	}
 	cwd, err := applied.WorkingDirectory(ns.cwd)
+	if err == nil && cwd == nil && v.record.Shared != nil { // setns(2) has put the host in /
+		cwd = w.directoryAt(root, ns.cwd, req.session)
+	}
 	if err != nil {
 		err = fmt.Errorf("cannot find a working directory in place of %s: %w", ns.cwd, err)
 		if undo := applied.Undo(); undo != nil {

@@ -78,6 +78,7 @@ type Leftover struct {
 // undoes them.
 type Journal struct{ made []madeDirectory }
 
+// madeDirectory is a directory that was made, or an empty file.
 type madeDirectory struct {
 	parent *linux.Handle
 	name   string
@@ -124,6 +125,12 @@ func (m madeDirectory) remove() error {
 	}
 	if m.tree {
 		return m.removeTree()
+	}
+	if m.stat.Type != linux.TypeDirectory { // an empty file that was made to be covered; its user may have removed it
+		if err = m.parent.Unlink(m.name); linux.Is(err, linux.ENOENT) {
+			return nil
+		}
+		return err
 	}
 	err = m.parent.Rmdir(m.name)
 	if linux.Is(err, linux.ENOTEMPTY) || linux.Is(err, linux.ENOENT) {
@@ -190,9 +197,12 @@ type covering struct {
 	same bool // what is in it is what was there before (a bind of the directory on itself)
 	// outside is the path of tree where nothing is covered; "" for a tmpfs, which has none.
 	outside string
-	// mount is the root of the mount that tree is attached to.
+	// mount is the root of the mount that tree is attached to; nil for what is kept, which goes with what it is in.
 	mount *linux.Handle
 }
+
+// kept reports whether it is an entry of a covered directory that stays visible.
+func (c covering) kept() bool { return c.mount == nil }
 
 func (c covering) close() {
 	c.tree.Close()
@@ -202,6 +212,9 @@ func (c covering) close() {
 // uncover takes the tree away again. Its parent leaves its peer group first: an unmount would be passed on, and take
 // away what the host has at the same place.
 func (c covering) uncover() error {
+	if c.kept() {
+		return nil
+	}
 	if err := linux.SetPropagation(c.mount, linux.Private, false); err != nil {
 		return err
 	}
@@ -236,6 +249,9 @@ func (a *Applied) Undo() error {
 func (a *Applied) Covered() []Covering {
 	var out []Covering
 	for _, c := range a.covered {
+		if c.kept() {
+			continue
+		}
 		st, _ := c.tree.Stat()
 		out = append(out, Covering{c.path, st.Dev, st.Ino})
 	}
@@ -272,10 +288,10 @@ func (a *Applied) WorkingDirectory(cwd string) (*linux.Handle, error) {
 	return best.tree.Dup()
 }
 
-// Apply executes plan on the calling thread's namespace. On an error nothing is left on disk, and the namespace must be
+// Apply executes plan on the calling thread's namespace: a new one, or the host's where the plan wants none. On an error nothing is left on disk, and the namespace must be
 // given up: mounts may be attached in it already.
 func Apply(plan *Plan, env Env) (*Applied, error) {
-	x := &executor{env: env, done: &Applied{journal: &Journal{}}, slots: map[int]*slot{}, instances: map[int]*instance{}}
+	x := &executor{env: env, done: &Applied{journal: &Journal{}}, slots: map[int]*slot{}, instances: map[int]*instance{}, beneath: map[int]*beneath{}}
 	defer x.close()
 	for _, s := range plan.Steps {
 		if err := x.step(s); err != nil {
@@ -298,6 +314,8 @@ type executor struct {
 	slots map[int]*slot
 	// instances are those that a script is to be run for.
 	instances map[int]*instance
+	// beneath are the directories that are covered by now.
+	beneath map[int]*beneath
 }
 
 // slot is an instance that is ready to be attached.
@@ -318,6 +336,9 @@ func (x *executor) close() {
 	for _, i := range x.instances {
 		i.close()
 	}
+	for _, b := range x.beneath {
+		b.dir.Handle.Close()
+	}
 }
 
 func (x *executor) step(s Step) error {
@@ -336,6 +357,10 @@ func (x *executor) step(s Step) error {
 		return x.prepareTmpfs(s)
 	case Attach:
 		return x.attach(s)
+	case OwnDirectory:
+		return x.ownDirectory(s)
+	case Keep:
+		return x.keep(s)
 	case RunInit:
 		return x.runInit(s)
 	}
@@ -396,7 +421,7 @@ func (x *executor) attach(s Attach) error {
 		slot.tree.Close()
 		return err
 	}
-	defer target.Handle.Close()
+	x.beneath[s.Slot] = &beneath{target, x.outside(target.Resolved), slot.tree}
 	attach := linux.Attach
 	if s.Hidden {
 		attach = func(tree, _ *linux.Handle) error { return attachHidden(tree, target) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gons/internal/config"
+	"gons/internal/md5"
 )
 
 // Build decides what opening the session req does. It reads nothing but its arguments. An error names the line of the
@@ -19,7 +20,7 @@ func Build(cfg *config.Config, req Request, facts Facts) (*Plan, error) {
 	b.options = cfg.Options.With(req.Options)
 	b.plan = &Plan{User: req.User, Service: req.Service, Warnings: b.warnings()}
 	if exemptByName(cfg, req) || facts.person(cfg.Exempt, req) {
-		b.plan.Reason = "no namespace: exempt"
+		b.exempt()
 		return b.plan, nil
 	}
 	if b.options.RequireSELinux && !facts.Machine.SELinux {
@@ -33,13 +34,60 @@ func Build(cfg *config.Config, req Request, facts Facts) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(targets)+len(inherited) == 0 && !cfg.Always && cfg.Home != config.HomeSlave {
+	if b.plan.Environment, err = b.environment(targets); err != nil {
+		return nil, err
+	}
+	covers := func(t target) bool { return !isEnvironment(t.Directory) }
+	if !slices.ContainsFunc(targets, covers) && len(inherited) == 0 && !cfg.Always && cfg.Home != config.HomeSlave {
 		b.plan.Reason = "no namespace: no directory applies"
+		if len(targets) > 0 {
+			b.plan.Reason = "no namespace: no directory is covered"
+		}
+		for _, t := range targets {
+			b.add(t.prepare)
+		}
 		return b.plan, nil
 	}
-	b.plan.Namespace = true
+	b.plan.Namespace, b.plan.Scope = true, config.ScopeSession
 	b.plan.Reason = "a namespace of its own"
-	return b.plan, b.steps(inherited, targets)
+	if err := b.steps(inherited, targets); err != nil {
+		return nil, err
+	}
+	if cfg.Scope == config.ScopeUser {
+		b.share()
+	}
+	return b.plan, nil
+}
+
+// exempt says what becomes of an exempt session.
+func (b *builder) exempt() {
+	b.plan.Reason = "no namespace: exempt"
+	through := b.cfg.HostServices
+	if b.cfg.ExemptAction == config.ActionHost && (len(through) == 0 || slices.Contains(through, b.req.Service)) {
+		b.plan.Host, b.plan.Reason = true, "back to the host's namespace: exempt"
+	}
+}
+
+// share makes it a plan for all sessions of the user.
+func (b *builder) share() {
+	p := b.plan
+	p.Scope, p.Linger, p.Chrooted = config.ScopeUser, b.cfg.Linger, b.cfg.Chrooted
+	p.Fingerprint = fingerprint(p.Steps)
+	p.Reason = "the namespace that all sessions of the user share, which the first one makes"
+}
+
+// fingerprint is the digest of what the steps come to, whichever session of the user they are for: where in a file they
+// are written doesn't matter, nor the umask of the host that happens to be the first.
+func fingerprint(steps []Step) string {
+	var text strings.Builder
+	for _, s := range steps {
+		if m, ok := s.(MakeDirectory); ok {
+			m.Mode = 0
+			s = m
+		}
+		fmt.Fprintln(&text, strings.TrimSuffix(s.String(), Origin{s.Why()}.suffix()))
+	}
+	return md5.Hex(text.String())
 }
 
 // exemptByName reports whether the session is exempt whatever the name service says. Then it isn't asked at all: root
@@ -79,6 +127,7 @@ type target struct {
 	parent  string // "" for a tmpfs
 	make    []Step
 	prepare Step
+	keep    []Step
 	init    []Step
 }
 
@@ -128,27 +177,30 @@ const homeSlot = -1
 // lies below a covered directory, an instance parent too, can only be looked at once that is covered; and a script may
 // do anything that the next directory needs.
 func (b *builder) steps(inherited []Step, targets []target) error {
-	var pending []Attach
+	var pending []cover
 	if b.cfg.Home == config.HomeSlave {
 		home, err := expandPath("$HOME", b.req)
 		if err != nil {
 			return fmt.Errorf("namespace.home: slave: %w", err)
 		}
 		b.add(PrepareHome{Slot: homeSlot, Path: home}) // before / leaves the group that the copy is to be a slave of
-		pending = append(pending, Attach{Slot: homeSlot, Path: home, Hidden: b.hidden()})
+		pending = append(pending, cover{Attach{Slot: homeSlot, Path: home, Hidden: b.hidden()}, nil})
 	}
 	if b.cfg.Propagation != config.PropagationUnchanged {
 		b.add(Propagate{Propagation: b.cfg.Propagation})
 	}
 	b.add(inherited...)
 	for slot, t := range targets {
-		below := func(a Attach) bool { return isBelow(t.path, a.Path) || t.parent != "" && isBelow(t.parent, a.Path) }
+		below := func(c cover) bool { return isBelow(t.path, c.Path) || t.parent != "" && isBelow(t.parent, c.Path) }
 		if slices.ContainsFunc(pending, below) {
 			b.attach(&pending)
 		}
 		b.add(t.make...)
 		b.add(t.prepare)
-		pending = append(pending, Attach{Origin{t.Pos}, slot, t.path, b.hidden()})
+		if isEnvironment(t.Directory) {
+			continue
+		}
+		pending = append(pending, cover{Attach{Origin{t.Pos}, slot, t.path, b.hidden()}, t.keep})
 		if len(t.init) > 0 {
 			b.attach(&pending)
 			b.add(t.init...)
@@ -160,9 +212,16 @@ func (b *builder) steps(inherited []Step, targets []target) error {
 
 func (b *builder) add(steps ...Step) { b.plan.Steps = append(b.plan.Steps, steps...) }
 
-func (b *builder) attach(pending *[]Attach) {
-	for _, a := range *pending {
-		b.add(a)
+// cover is what covers a directory, and what stays visible of that.
+type cover struct {
+	Attach
+	keep []Step
+}
+
+func (b *builder) attach(pending *[]cover) {
+	for _, c := range *pending {
+		b.add(c.Attach)
+		b.add(c.keep...)
 	}
 	*pending = nil
 }
@@ -180,6 +239,11 @@ func isBelow(path, dir string) bool {
 
 func (b *builder) target(slot int, d config.Directory) (t target, err error) {
 	t.Directory = d
+	if isEnvironment(d) {
+		step, path, err := b.ownDirectory(d)
+		t.prepare, t.path, t.parent = step, path, step.Parent
+		return t, err
+	}
 	if t.path, err = expandPath(d.Path, b.req); err != nil {
 		return t, err
 	}
@@ -201,6 +265,9 @@ func (b *builder) target(slot int, d config.Directory) (t target, err error) {
 		}
 		t.prepare, t.parent, written = step, path.parent, path.written
 	}
+	if len(d.Keep) > 0 {
+		t.keep = []Step{Keep{Origin{d.Pos}, slot, t.path, d.Keep, b.req.User, b.req.UID, d.Options, b.hidden()}}
+	}
 	if init.Kind == config.InitScript {
 		t.init = []Step{RunInit{Origin{d.Pos}, slot, init.Script, t.path, written, b.req.User, b.req.Umask, init.IgnoreFailure}}
 	}
@@ -217,7 +284,7 @@ func (b *builder) directory(slot int, t target, init config.Init) (PrepareDirect
 		Origin: Origin{d.Pos}, Slot: slot, Path: t.path, UID: b.req.UID, Shared: d.Shared,
 		Fresh:     d.Method == config.MethodTmpdir,
 		AnyParent: b.options.IgnoreParentMode || d.AnyParent, ParentMode: d.ParentMode,
-		Restore: init.Kind == config.InitBuiltin, Home: b.home(t, init), Scripted: init.Kind == config.InitScript,
+		Restore: init.Kind == config.InitBuiltin, Home: b.home(t, init), Scripted: init.Kind == config.InitScript, Keeps: len(d.Keep) > 0,
 		Options: d.Options,
 	}
 	name := freshSuffix
@@ -266,6 +333,12 @@ func (b *builder) home(t target, init config.Init) Home {
 
 // inherited are the steps that take away what covers directories for the requester.
 func (b *builder) inherited() ([]Step, error) {
+	if b.cfg.Scope == config.ScopeUser { // its namespaces are copies of the host's, in which nothing is inherited
+		if b.options.Inherited == config.InheritedUnmountOnly {
+			return nil, errors.New("unmnt_only contradicts namespace.scope: user, in whose namespaces nothing is inherited")
+		}
+		return nil, nil
+	}
 	var out []Step
 	for _, c := range b.facts.Machine.Inherited {
 		out = append(out, Uncover{Path: c.Path, Dev: c.Dev, Ino: c.Ino})

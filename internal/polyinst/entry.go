@@ -1,6 +1,7 @@
 package polyinst
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,19 +16,23 @@ type entry struct {
 	keep bool
 	// label is its SELinux context; "" for what the policy gives a new directory there.
 	label string
+	// born is the context that it is made with, for hosts that may not change one; "" for what the policy gives.
+	born string
 	// restore is the path whose label it gets then, as restorecon(8) does it; "" for none.
 	restore string
 	// home is what is put in it.
 	home Home
 	// scripted says that a script is going to put something in it.
 	scripted bool
+	// keeps says that something may be put in it for what is kept visible to be mounted on.
+	keeps bool
 }
 
 // filled reports whether something is put in it while it is a draft.
 func (e entry) filled() bool { return e.home.Skeleton != "" }
 
 // grows reports whether this session puts anything in it.
-func (e entry) grows() bool { return e.filled() || e.scripted }
+func (e entry) grows() bool { return e.filled() || e.scripted || e.keeps }
 
 // makeEntry makes a directory under a name of its own, finishes it, and only then gives it its name: nobody, and no
 // crash, meets it half made. Where another session was quicker its directory is opened instead.
@@ -121,7 +126,7 @@ func (x *executor) freshMade(parent *safepath.Dir, name string, h *linux.Handle)
 
 // makeFinished makes a directory and gives it all that it is to have.
 func (x *executor) makeFinished(parent *safepath.Dir, name string, e entry) (*linux.Handle, error) {
-	h, err := safepath.MakeDirectory(parent.Handle, name)
+	h, err := x.bear(parent, name, e.born)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +142,23 @@ func (x *executor) makeFinished(parent *safepath.Dir, name string, e entry) (*li
 		return nil, err
 	}
 	return h, nil
+}
+
+// bear makes a directory. The context is chosen for that one call: the session's record, which is written before and
+// after it, isn't to get it, nor would SELinux let every host write such a record.
+func (x *executor) bear(parent *safepath.Dir, name, label string) (*linux.Handle, error) {
+	if label == "" {
+		return safepath.MakeDirectory(parent.Handle, name)
+	}
+	if err := x.env.Labels.CreateAs(label); err != nil {
+		return nil, err
+	}
+	h, err := safepath.MakeDirectory(parent.Handle, name)
+	if reset := x.env.Labels.CreateAs(""); reset != nil && err == nil {
+		h.Close()
+		return nil, errors.Join(reset, parent.Rmdir(name))
+	}
+	return h, err
 }
 
 // complete labels and fills a new directory, which nobody else can reach yet, and gives it its owner, group and mode;

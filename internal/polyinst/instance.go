@@ -48,7 +48,7 @@ func (x *executor) instanceOnce(s PrepareDirectory, like linux.Stat, label strin
 		return nil, err
 	}
 	defer parent.Close()
-	made := entry{mode: like.Mode, uid: like.UID, gid: like.GID, label: label, home: s.Home, scripted: s.Scripted}
+	made := entry{mode: like.Mode, uid: like.UID, gid: like.GID, label: label, home: s.Home, scripted: s.Scripted, keeps: s.Keeps}
 	if s.Restore {
 		made.restore = s.Path
 	}

@@ -56,13 +56,17 @@ func Expand(text string, req Request) string {
 
 // expandOptions expands the parameters of a tmpfs. pam_namespace has no variables there.
 func expandOptions(o config.MountOptions, req Request) config.MountOptions {
-	r := strings.NewReplacer("$HOME", req.Home, "$USER", req.User,
-		"$UID", strconv.FormatUint(uint64(req.UID), 10), "$GID", strconv.FormatUint(uint64(req.GID), 10))
+	r := everyVariable(req)
 	o.Data = slices.Clone(o.Data)
 	for i := range o.Data {
 		o.Data[i] = r.Replace(o.Data[i])
 	}
 	return o
+}
+
+func everyVariable(req Request) *strings.Replacer {
+	return strings.NewReplacer("$HOME", req.Home, "$USER", req.User,
+		"$UID", strconv.FormatUint(uint64(req.UID), 10), "$GID", strconv.FormatUint(uint64(req.GID), 10))
 }
 
 // expandPath expands a path and checks what came out: a home or user name that leads elsewhere must not choose where

@@ -12,12 +12,24 @@ import (
 type Plan struct {
 	// User and Service say which session it is for.
 	User, Service string
-	// Namespace says whether the session gets a namespace of its own; without one there are no steps.
+	// Namespace says whether the session gets a namespace; without one no step mounts anything.
 	Namespace bool
+	// Scope says which sessions are in that: with ScopeUser the steps are for who makes it, and others join it.
+	Scope config.Scope
+	// Fingerprint is the same for all namespaces that are made alike, with ScopeUser; "" otherwise.
+	Fingerprint string
+	// Linger is how long such a namespace is kept after the last session.
+	Linger config.Span
+	// Chrooted is what becomes of a host in a chroot, with ScopeUser.
+	Chrooted config.Chrooted
+	// Host says that the session goes back to the host's namespace.
+	Host bool
 	// Reason says in words why there is a namespace, or why not.
 	Reason string
-	// Steps are executed inside the new namespace.
+	// Steps are executed inside the new namespace, where there is one.
 	Steps []Step
+	// Environment is what the session's environment gets in the end.
+	Environment []Variable
 	// Warnings are what the administrator should look at; they change nothing.
 	Warnings []config.Warning
 	// Notices are what is done otherwise than was written, as documented.
@@ -43,6 +55,9 @@ func (p *Plan) String() string {
 	fmt.Fprintf(&b, "%s\n", printable(fmt.Sprintf("user %s, service %s: %s", p.User, p.Service, p.Reason)))
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "%3d. %s\n", i+1, printable(s.String()))
+	}
+	for i, v := range p.Environment {
+		fmt.Fprintf(&b, "%3d. %s\n", len(p.Steps)+i+1, printable(v.String()))
 	}
 	return b.String()
 }
@@ -188,6 +203,8 @@ type PrepareDirectory struct {
 	Home Home
 	// Scripted says that a RunInit follows, which must know whether the instance is new.
 	Scripted bool
+	// Keeps says that a Keep follows, which may put something in it.
+	Keeps bool
 	// Options are the mount's, besides those that the covered directory's mount has.
 	Options config.MountOptions
 }
@@ -254,6 +271,48 @@ type Attach struct {
 // String says it in words.
 func (s Attach) String() string {
 	return fmt.Sprintf("cover %s with what was prepared for it", s.Path) + hidden(s.Hidden) + s.suffix()
+}
+
+// OwnDirectory makes a directory of the user's that covers nothing (method env). Who sees it, sees it in the host's namespace.
+type OwnDirectory struct {
+	Origin
+	// Parent is made with ParentMode where it is missing; AnyParent takes it with another mode, so long as others can't
+	// write to it.
+	Parent     string
+	ParentMode uint32
+	AnyParent  bool
+	// Name is the directory in Parent.
+	Name     string
+	UID, GID uint32
+}
+
+// String says it in words.
+func (s OwnDirectory) String() string {
+	return fmt.Sprintf("make %s if it is missing, mode 0700, owner %d, group %d", joinPath(s.Parent, s.Name), s.UID, s.GID) + s.suffix()
+}
+
+// Keep shows entries of a covered directory in what covers it. Only directories and sockets of root's or of the session's
+// user are shown: in a directory that everybody can write to, any name may be another user's.
+type Keep struct {
+	Origin
+	Slot int
+	Path string
+	// Names are those of the entries, or patterns of "*" and "?".
+	Names []string
+	// User and UID are the session's user.
+	User string
+	UID  uint32
+	// Options are the instance's, which what is kept gets, too.
+	Options config.MountOptions
+	Hidden  bool
+}
+
+// String says it in words.
+func (s Keep) String() string {
+	text := fmt.Sprintf("keep %s of the covered %s visible, where root or %s owns it", strings.Join(s.Names, ", "), s.Path, s.User)
+	o := s.Options
+	o.Data = nil // those of a tmpfs
+	return text + mountOptions(o) + hidden(s.Hidden) + s.suffix()
 }
 
 // RunInit runs a script once a directory is covered (pam_namespace(8): namespace.init; namespace.conf(5): iscript).

@@ -221,3 +221,29 @@ func checkPlans(t *testing.T, file string) {
 		t.Errorf("got\n%s\nwant\n%s", got, data)
 	}
 }
+
+// The fingerprint of a namespace that sessions share is that of what they see, whichever of them is the first.
+func TestFingerprint(t *testing.T) {
+	const head = "version: 1\nnamespace: {scope: user}\n"
+	of := func(yaml string, change func(*Request)) string {
+		req := aliceRequest()
+		change(&req)
+		cfg := parseConfig(t, "gons.yaml", head+yaml)
+		facts, err := Gather(cfg, req, newDatabase(req.User), machine{})
+		must(t, err)
+		plan, err := Build(cfg, req, facts)
+		must(t, err)
+		return plan.Fingerprint
+	}
+	const yaml = "directories: [{path: /tmp, method: tmpfs, create: {}}]\n"
+	same := func(*Request) {}
+	want := of(yaml, same)
+	if got := of("# a comment\n"+yaml, func(r *Request) { r.Umask, r.Service = 0o077, "cron" }); got != want {
+		t.Error("a comment, the umask or the service changes the fingerprint")
+	}
+	for _, other := range []string{strings.Replace(yaml, "tmpfs", "tmpfs, options: [nodev]", 1), strings.Replace(yaml, "/tmp", "/x", 1)} {
+		if of(other, same) == want {
+			t.Errorf("the same fingerprint for %s", other)
+		}
+	}
+}

@@ -39,22 +39,13 @@ func (x *executor) makeDirectory(s MakeDirectory) error {
 // makeMissingTarget labels what it makes as the policy says for the path (pam_namespace: selabel_lookup_raw).
 func (x *executor) makeMissingTarget(s MakeDirectory, parent *safepath.Dir, name string) (*linux.Handle, error) {
 	e := entry{mode: s.Mode, uid: s.UID, gid: s.GID}
-	if x.env.Labels == nil {
-		return x.makeEntry(parent, name, e)
+	if x.env.Labels != nil {
+		var err error
+		if e.born, _, err = x.env.Labels.FileContext(s.Path, linux.TypeDirectory); err != nil {
+			return nil, fmt.Errorf("cannot find the label of %s: %w", s.Path, err)
+		}
 	}
-	label, _, err := x.env.Labels.FileContext(s.Path, linux.TypeDirectory)
-	if err != nil {
-		return nil, fmt.Errorf("cannot find the label of %s: %w", s.Path, err)
-	}
-	if err := x.env.Labels.CreateAs(label); err != nil {
-		return nil, err
-	}
-	h, err := x.makeEntry(parent, name, e)
-	if reset := x.env.Labels.CreateAs(""); reset != nil && err == nil {
-		h.Close()
-		return nil, reset
-	}
-	return h, err
+	return x.makeEntry(parent, name, e)
 }
 
 // openTarget opens a directory that is to be covered. What a third person may have put there is refused: the instance
@@ -96,7 +87,8 @@ func (x *executor) tmpfs(s PrepareTmpfs, target *safepath.Dir) (*linux.Handle, e
 		return nil, fmt.Errorf("cannot make a tmpfs for %s: %w", s.Path, err)
 	}
 	err = tree.MarkInstance()
-	if linux.Is(err, linux.EOPNOTSUPP) || linux.Is(err, linux.EPERM) { // a user namespace; then only the record tells
+	// A user namespace gives EPERM, SELinux EACCES.
+	if linux.Is(err, linux.EOPNOTSUPP) || linux.Is(err, linux.EPERM) || linux.Is(err, linux.EACCES) { // then only the record tells
 		err = nil
 	}
 	if err == nil {

@@ -196,7 +196,7 @@ func (g *gatherer) machine(cfg *config.Config, m Machine) (err error) {
 			return err
 		}
 	}
-	if uncovers(o) {
+	if uncovers(o) && cfg.Scope != config.ScopeUser {
 		f.Inherited, err = g.inherited(cfg, m)
 	}
 	return err

@@ -62,6 +62,9 @@ func (d *Dir) Close() error {
 	return errors.Join(d.Handle.Close(), d.Mount.Close())
 }
 
+// OnlyRoots reports whether nobody but root can change what is in d, or the way to it.
+func (d *Dir) OnlyRoots() bool { return d.Trusted && d.Stat.UID == 0 && d.Stat.Mode&0o022 == 0 }
+
 // IsMountRoot reports whether something is mounted at d.
 func (d *Dir) IsMountRoot() bool {
 	if d.Mount == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,10 @@ type Processes interface {
 	Start(pid int) (ticks uint64, ok bool)
 	// InNamespace returns a process in the mount namespace that was started at since or later, when there is one.
 	InNamespace(ns Namespace, since uint64) (p Process, ok bool)
+	// InNamespaceBut is InNamespace for any process but some and their children.
+	InNamespaceBut(ns Namespace, closed []Process) (p Process, ok bool)
+	// Open opens the mount namespace, when the process, or one of its threads, is in it.
+	Open(p Process, ns Namespace) (*linux.Handle, bool)
 	// Kill kills a process if it is in the mount namespace.
 	Kill(pid int, ns Namespace) error
 	// PIDNamespace returns the inode number of the caller's pid namespace; 0 when it isn't known.
@@ -31,8 +36,11 @@ const killing = 300 * time.Millisecond
 
 // KillScripts kills what scripts have left running of a session that was never opened, whose host or worker was killed: a
 // later session of the user runs the script again, and what is left of the first run would go on, as root, in a
-// directory that is the user's by then.
+// directory that is the user's by then. Before Linux 6.11 only one that is pinned can't have become another's.
 func KillScripts(r Record, p Processes) {
+	if r.Namespace.ID == 0 && !r.Pinned {
+		return
+	}
 	if !r.Scripts || r.PIDNamespace == 0 || r.PIDNamespace != p.PIDNamespace() {
 		return
 	}
@@ -44,13 +52,16 @@ func KillScripts(r Record, p Processes) {
 	}
 }
 
-// Alive reports whether anything is left of a session's processes. found is a process to look at the next time. Where
+// Alive reports whether anything is left of a session's processes, or is in a namespace that sessions share. found is a process to look at the next time. Where
 // it can't be told, the session counts as alive: removing what somebody uses is worse than keeping it.
-func Alive(r Record, p Processes) (alive bool, found Process) {
+func (s *Store) Alive(r Record, p Processes) (alive bool, found Process) {
 	if r.PIDNamespace == 0 || r.PIDNamespace != p.PIDNamespace() {
 		return true, r.Leader
 	}
-	if start, ok := p.Start(r.Leader.PID); ok && (start == r.Leader.Start || r.Leader.Start == 0 || start == 0) {
+	if r.IsShared() {
+		return s.sharedAlive(r, p)
+	}
+	if lives(r.Leader, p) {
 		return true, r.Leader
 	}
 	if r.Namespace.Inode == 0 {
@@ -66,20 +77,38 @@ type Proc struct{}
 // Start reads /proc/PID/stat. A zombie that nobody has waited for yet is no process any more; a process whose first
 // thread has ended while others live is shown as one, too, and counts.
 func (Proc) Start(pid int) (uint64, bool) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := readStat(pid)
 	if err != nil {
 		return 0, !endedProcess(err)
 	}
-	const state, threads, start = 0, 20 - 3, 22 - 3 // counted from after the name, which may hold spaces and parentheses
+	return stat.start, stat.alive
+}
+
+// stat is some of what /proc/PID/stat says (proc_pid_stat(5)).
+type stat struct {
+	parent int
+	start  uint64 // in clock ticks since boot
+	alive  bool
+}
+
+func readStat(pid int) (stat, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return stat{}, err
+	}
+	const state, parent, threads, start = 0, 4 - 3, 20 - 3, 22 - 3 // counted from after the name, which may hold spaces and parentheses
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	if len(fields) <= start {
-		return 0, false
+		return stat{}, nil
 	}
+	var s stat
 	if n, err := strconv.Atoi(fields[threads]); fields[state] == "X" || fields[state] == "Z" && err == nil && n <= 1 {
-		return 0, false
+		return s, nil
 	}
-	ticks, err := strconv.ParseUint(fields[start], 10, 64)
-	return ticks, err == nil
+	s.parent, _ = strconv.Atoi(fields[parent])
+	s.start, err = strconv.ParseUint(fields[start], 10, 64)
+	s.alive = err == nil
+	return s, nil
 }
 
 // endedProcess reports whether a file below /proc couldn't be read because its process has ended. Other errors, as that too
@@ -91,6 +120,19 @@ func endedProcess(err error) bool {
 // InNamespace looks through all processes. One that can't be looked at (root without CAP_SYS_PTRACE, no memory) could be in
 // the namespace, so it counts as one that is, without a name, unless it is older.
 func (p Proc) InNamespace(ns Namespace, since uint64) (Process, bool) {
+	return p.search(ns, since, func(int) bool { return false })
+}
+
+// InNamespaceBut implements Processes.
+func (p Proc) InNamespaceBut(ns Namespace, closed []Process) (Process, bool) {
+	return p.search(ns, 0, func(pid int) bool {
+		s, err := readStat(pid)
+		is := func(c Process) bool { return c.PID == pid && c.Start == s.start || c.PID == s.parent }
+		return err == nil && slices.ContainsFunc(closed, is)
+	})
+}
+
+func (p Proc) search(ns Namespace, since uint64, skip func(pid int) bool) (Process, bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return Process{}, true
@@ -102,7 +144,7 @@ func (p Proc) InNamespace(ns Namespace, since uint64) (Process, bool) {
 			continue
 		}
 		have, err := namespaceInode(fmt.Sprintf("/proc/%d/ns/mnt", pid))
-		if err == nil && have == ns.Inode && isNamespace(pid, ns) {
+		if (err == nil && have == ns.Inode && isNamespace(pid, ns) || p.headless(pid, err) && threadIn(pid, ns)) && !skip(pid) {
 			start, _ := p.Start(pid)
 			return Process{pid, start}, true
 		}
@@ -112,6 +154,69 @@ func (p Proc) InNamespace(ns Namespace, since uint64) (Process, bool) {
 		}
 	}
 	return Process{}, unknown
+}
+
+// headless reports whether a process lives whose first thread has ended, so that it seems to be in no namespace.
+func (p Proc) headless(pid int, err error) bool {
+	if err == nil || !endedProcess(err) {
+		return false
+	}
+	_, alive := p.Start(pid)
+	return alive
+}
+
+func threadIn(pid int, ns Namespace) bool {
+	h, ok := openOfThread(pid, ns)
+	if ok {
+		h.Close()
+	}
+	return ok
+}
+
+// maxThreads bounds the threads of a host that are looked at.
+const maxThreads = 4096
+
+// Open implements Processes. The process is looked at last: when it is the one then, it was the one all along.
+func (p Proc) Open(of Process, ns Namespace) (*linux.Handle, bool) {
+	h, ok := openIfNamespace(fmt.Sprintf("/proc/%d/ns/mnt", of.PID), ns)
+	if !ok {
+		h, ok = openOfThread(of.PID, ns)
+	}
+	if !ok {
+		return nil, false
+	}
+	if start, alive := p.Start(of.PID); !alive || start != of.Start || start == 0 {
+		h.Close()
+		return nil, false
+	}
+	return h, true
+}
+
+// openOfThread is for hosts with threads, of which only the one that opened the session is in its namespace.
+func openOfThread(pid int, ns Namespace) (*linux.Handle, bool) {
+	dir := fmt.Sprintf("/proc/%d/task", pid)
+	threads, err := os.ReadDir(dir)
+	if err != nil || len(threads) > maxThreads {
+		return nil, false
+	}
+	for _, t := range threads {
+		if h, ok := openIfNamespace(dir+"/"+t.Name()+"/ns/mnt", ns); ok {
+			return h, true
+		}
+	}
+	return nil, false
+}
+
+func openIfNamespace(path string, ns Namespace) (*linux.Handle, bool) {
+	h, err := linux.OpenNamespace(path)
+	if err != nil {
+		return nil, false
+	}
+	if NamespaceOf(h) == ns {
+		return h, true
+	}
+	h.Close()
+	return nil, false
 }
 
 // Kill implements Processes.

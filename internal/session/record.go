@@ -21,10 +21,13 @@ import (
 // recordVersion is raised with each change to what a record holds or means.
 const recordVersion = 1
 
-// Record is one open session.
+// Record is one open session, or a namespace that the sessions of a user share (IsShared).
 type Record struct {
 	Version int
 	ID      string
+	// Of is the id of the namespace's own record, for a session in one that the user's sessions share: what there is to
+	// know of the namespace, and to remove at its end, is in that.
+	Of      string `json:",omitempty"`
 	User    string
 	UID     uint32
 	Service string
@@ -43,13 +46,33 @@ type Record struct {
 	PIDNamespace uint64
 	// Scripts says that scripts are run for the session, which isn't open yet: all that is in its namespace is theirs.
 	Scripts bool `json:",omitempty"`
+	// Pinned says that the namespace may be pinned, and is to be let go in the end.
+	Pinned bool `json:",omitempty"`
 	// Covered are the directories that the session's instances cover, in order.
 	Covered []Path `json:",omitempty"`
 	// Instances are what covers each of Covered; an earlier gons wrote none.
 	Instances []Instance `json:",omitempty"`
 	// Leftovers are what the session's end has to remove.
 	Leftovers []Leftover `json:",omitempty"`
+	// Shared is for the record of a namespace that sessions share.
+	Shared *Shared `json:",omitempty"`
 }
+
+// Shared is what there is to know of a namespace that the sessions of a user share.
+type Shared struct {
+	// Ready says that it can be joined: it is finished, and nobody is ending it.
+	Ready bool
+	// Fingerprint is that of the plan it was made by.
+	Fingerprint string
+	// Linger is how long it is kept after the last session, and Until the end of that, once that is gone.
+	Linger time.Duration `json:",omitempty"`
+	Until  time.Time     `json:",omitzero"`
+	// Closed are the hosts of sessions that were closed and may not have ended yet.
+	Closed []Process `json:",omitempty"`
+}
+
+// IsShared reports whether the record is of a namespace and not of a session.
+func (r Record) IsShared() bool { return strings.HasPrefix(r.ID, sharedPrefix) }
 
 // Namespace names a mount namespace; the zero Namespace is none.
 type Namespace struct {
@@ -89,12 +112,47 @@ func NewLeftover(l polyinst.Leftover) Leftover {
 	return Leftover{Path(l.Parent), l.ParentDev, l.ParentIno, Path(l.Name), l.Tree, l.Dev, l.Ino}
 }
 
+// NewRecord begins the record of a session that a process opens, or of a command that it becomes: it has yet to enter its
+// namespace, and to make something there.
+func (s *Store) NewRecord(user string, uid uint32, service string, leader int) (Record, error) {
+	proc := Proc{}
+	start, _ := proc.Start(leader)
+	id, err := NewID(uid)
+	return Record{
+		ID: id, User: user, UID: uid, Service: service, Opened: time.Now().UTC().Truncate(time.Second),
+		Leader: Process{leader, start}, Started: start, PIDNamespace: proc.PIDNamespace(), HostNamespace: s.Namespace(),
+	}, err
+}
+
+// Intend returns what puts a thing into a record before it is made (polyinst.Env), so that it is found should its maker die.
+func (s *Store) Intend(r *Record) func(polyinst.Leftover) error {
+	return func(l polyinst.Leftover) error {
+		r.Leftovers = append(r.Leftovers, NewLeftover(l))
+		return s.Put(*r)
+	}
+}
+
+// Finish puts what was made in place of what was intended.
+func (r *Record) Finish(applied *polyinst.Applied) {
+	r.Leftovers, r.Scripts = nil, false
+	for _, l := range applied.Leftovers() {
+		r.Leftovers = append(r.Leftovers, NewLeftover(l))
+	}
+	for _, c := range applied.Covered() {
+		r.Covered = append(r.Covered, Path(c.Path))
+		r.Instances = append(r.Instances, Instance{c.Dev, c.Ino})
+	}
+}
+
 // Process is a process that a reused pid can't be taken for.
 type Process struct {
 	PID int
 	// Start is when it was started, in clock ticks since boot (proc_pid_stat(5)); 0 where that isn't known.
 	Start uint64
 }
+
+// sharedPrefix begins the ids of namespaces that sessions share.
+const sharedPrefix = "shared-"
 
 // NewID returns the id of a new session of that user: the user id, a hyphen, and 32 hexadecimal digits that nobody can
 // guess. So one user's sessions are found without reading everybody's records.
@@ -106,10 +164,16 @@ func NewID(uid uint32) (string, error) {
 	return ownerPrefix(uid) + hex.EncodeToString(b), nil
 }
 
+// NewSharedID returns the id of a new namespace that the sessions of that user share: one of NewID after "shared-".
+func NewSharedID(uid uint32) (string, error) {
+	id, err := NewID(uid)
+	return sharedPrefix + id, err
+}
+
 func ownerPrefix(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) + "-" }
 
 func checkID(id string) error {
-	owner, digits, _ := strings.Cut(id, "-")
+	owner, digits, _ := strings.Cut(strings.TrimPrefix(id, sharedPrefix), "-")
 	_, err := strconv.ParseUint(owner, 10, 32)
 	if err != nil || len(digits) != 32 || strings.Trim(digits, "0123456789abcdef") != "" {
 		return fmt.Errorf("%q is not a session id", id)
@@ -137,6 +201,9 @@ func decode(data []byte, id string) (Record, error) {
 	}
 	if r.ID != id {
 		return r, fmt.Errorf("it names session %q", r.ID)
+	}
+	if r.IsShared() != (r.Shared != nil) {
+		return r, errors.New("it is not what its name says")
 	}
 	return r, nil
 }

@@ -32,7 +32,7 @@ var errTooLarge = fmt.Errorf("it is larger than %d bytes", maxRecordSize)
 type Store struct {
 	root      *safepath.Root
 	namespace Namespace // of the caller
-	sessions  *linux.Handle
+	sessions  shelf
 	lock      *linux.Handle
 }
 
@@ -64,7 +64,7 @@ func OpenExisting(root *safepath.Root) (*Store, error) {
 		sessions.Handle.Close()
 		return nil, fmt.Errorf("cannot open %s/%s: %w", RunDir, lockName, err)
 	}
-	return &Store{root, currentNamespace(), sessions.Handle, lock}, nil
+	return &Store{root, currentNamespace(), shelf{sessions.Handle}, lock}, nil
 }
 
 func currentNamespace() Namespace {
@@ -94,7 +94,7 @@ func openTrusted(root *safepath.Root, dir string) (*safepath.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !d.Trusted || d.Stat.UID != 0 || d.Stat.Mode&0o022 != 0 {
+	if !d.OnlyRoots() {
 		d.Close()
 		return nil, fmt.Errorf("cannot trust %s: others than root can write to it or the way to it", dir)
 	}
@@ -139,23 +139,34 @@ func (s *Store) Put(r Record) error {
 	if err != nil {
 		return fmt.Errorf("cannot write the session record %s/%s: %w", s.sessions.Path(), r.ID, err)
 	}
-	draft := r.ID + draftSuffix
-	if err := s.write(draft, data); err != nil {
-		s.sessions.Unlink(draft)
-		return fmt.Errorf("cannot write the session record %s/%s: %w", s.sessions.Path(), draft, err)
-	}
-	if err := s.sessions.RenameOver(draft, r.ID); err != nil {
-		s.sessions.Unlink(draft)
-		return fmt.Errorf("cannot write the session record %s/%s: %w", s.sessions.Path(), r.ID, err)
+	if err := s.sessions.replace(r.ID, data); err != nil {
+		return fmt.Errorf("cannot write the session record %w", err)
 	}
 	return nil
 }
 
-func (s *Store) write(name string, data []byte) error {
-	h, err := s.sessions.OpenAt(name, linux.CreateFile, false)
+// shelf is a directory of files that are whole or not there.
+type shelf struct{ *linux.Handle }
+
+// replace writes a file, in place of the one that there is.
+func (s shelf) replace(name string, data []byte) error {
+	draft := name + draftSuffix
+	if err := s.write(draft, data); err != nil {
+		s.Unlink(draft)
+		return fmt.Errorf("%s/%s: %w", s.Path(), draft, err)
+	}
+	if err := s.RenameOver(draft, name); err != nil {
+		s.Unlink(draft)
+		return fmt.Errorf("%s/%s: %w", s.Path(), name, err)
+	}
+	return nil
+}
+
+func (s shelf) write(name string, data []byte) error {
+	h, err := s.OpenAt(name, linux.CreateFile, false)
 	if linux.Is(err, linux.EEXIST) { // of a worker that was killed here; the id is ours alone
-		if err = s.sessions.Unlink(name); err == nil {
-			h, err = s.sessions.OpenAt(name, linux.CreateFile, false)
+		if err = s.Unlink(name); err == nil {
+			h, err = s.OpenAt(name, linux.CreateFile, false)
 		}
 	}
 	if err != nil {

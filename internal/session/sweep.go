@@ -29,7 +29,11 @@ func (s *Store) Sweep(p Processes, dry bool, more func() bool) ([]Swept, error) 
 	if !dry {
 		s.killScripts(ids, p)
 	}
-	return s.sweep(ids, p, dry, more), nil
+	out := s.sweep(ids, p, dry, more)
+	if dry {
+		return out, nil
+	}
+	return out, errors.Join(s.removeGrafts(), s.unpinForgotten(p))
 }
 
 // loginShare is how many records a login looks at: a login of a user with a thousand sessions must not cost more than
@@ -47,6 +51,11 @@ func (s *Store) SweepUser(uid uint32, p Processes, more func() bool) ([]Swept, e
 		from := rand.IntN(len(ids))
 		ids = slices.Concat(ids[from:], ids[:from])[:loginShare]
 	}
+	shared, err := s.list(sharedPrefix + ownerPrefix(uid)) // last, when the sessions in it are gone
+	if err != nil {
+		return nil, err
+	}
+	ids = append(ids, shared...)
 	return s.sweep(ids, p, false, more), nil
 }
 
@@ -69,7 +78,7 @@ func (s *Store) KillScripts(p Processes) error { return s.killScriptsOf("", p) }
 
 // KillScriptsOf is KillScripts for the sessions of one user: before one is run for an instance of that user's alone.
 func (s *Store) KillScriptsOf(uid uint32, p Processes) error {
-	return s.killScriptsOf(ownerPrefix(uid), p)
+	return errors.Join(s.killScriptsOf(ownerPrefix(uid), p), s.killScriptsOf(sharedPrefix+ownerPrefix(uid), p))
 }
 
 func (s *Store) killScriptsOf(prefix string, p Processes) error {
@@ -84,7 +93,7 @@ func (s *Store) killScripts(ids []string, p Processes) {
 		if err != nil || !r.Scripts {
 			continue
 		}
-		if alive, found := Alive(r, p); alive && found != r.Leader {
+		if alive, found := s.Alive(r, p); alive && found != r.Leader {
 			KillScripts(r, p)
 		}
 	}
@@ -95,16 +104,16 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 	if err != nil {
 		return Swept{Record: Record{ID: id}, Err: err}, !isGone(err) && !errors.Is(err, ErrForeign)
 	}
-	alive, found := Alive(r, p)
+	alive, found := s.Alive(r, p)
 	if alive {
-		if found.PID != 0 && found != r.Leader && !dry && !r.Scripts { // so that the next sweep needn't look through all processes
+		if found.PID != 0 && found != r.Leader && !dry && !r.Scripts && !r.IsShared() { // so that the next sweep needn't look through all processes; what is shared only its maker may write
 			r.Leader = found
 			err = s.Put(r)
 		}
 		return Swept{Record: r, Err: err}, err != nil
 	}
 	if !dry {
-		if err = s.End(id, more); errors.Is(err, ErrBusy) {
+		if err = s.end(r, p, more); errors.Is(err, ErrBusy) {
 			return Swept{}, false
 		}
 		if onlyElsewhere(err) && s.fromAnother(r) {
@@ -118,6 +127,16 @@ func (s *Store) sweepOne(id string, p Processes, dry bool, more func() bool) (Sw
 		}
 	}
 	return Swept{r, err == nil, err}, true
+}
+
+func (s *Store) end(r Record, p Processes, more func() bool) error {
+	if r.IsShared() {
+		return s.endShared(r.ID, p, more)
+	}
+	if err := s.Unpin(r, p); err != nil {
+		return err
+	}
+	return s.End(r.ID, more)
 }
 
 // fromAnother reports whether a session was opened from inside another one. When that is over, too, what it left lies in

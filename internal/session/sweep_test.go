@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,16 @@ func (m *machine) InNamespace(in Namespace, _ uint64) (Process, bool) {
 	p, ok := m.inside[inode]
 	return p, ok || m.unknown
 }
+
+func (m *machine) InNamespaceBut(in Namespace, closed []Process) (Process, bool) {
+	p, ok := m.InNamespace(in, 0)
+	if slices.Contains(closed, p) {
+		return Process{}, m.unknown
+	}
+	return p, ok
+}
+
+func (m *machine) Open(Process, Namespace) (*linux.Handle, bool) { return nil, false }
 
 func (m *machine) Kill(pid int, ns Namespace) error {
 	if m.inside[ns.Inode].PID == pid {
@@ -76,13 +87,13 @@ func TestAlive(t *testing.T) {
 		{"unknown pid namespace", Record{Leader: leader, Namespace: Namespace{Inode: ns}}, machine{}, true, leader, 0},
 	} {
 		c.on.namespace = pidNS
-		alive, found := Alive(c.record, &c.on)
+		alive, found := new(Store).Alive(c.record, &c.on)
 		if alive != c.alive || found != c.found || c.on.lookedHard != c.hard {
 			t.Errorf("%s: got %t, %v after %d searches, want %t, %v after %d", c.name, alive, found, c.on.lookedHard, c.alive, c.found, c.hard)
 		}
 	}
 	lost := Record{Leader: leader, Namespace: Namespace{Inode: ns}}
-	if alive, _ := Alive(lost, &machine{}); !alive {
+	if alive, _ := new(Store).Alive(lost, &machine{}); !alive {
 		t.Error("where no pid namespace is known, the session counts as over")
 	}
 }
@@ -120,7 +131,7 @@ func TestProcWithoutDescriptors(t *testing.T) {
 	var before unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: before.Max}))
-	alive, _ := Alive(opening, p)
+	alive, _ := new(Store).Alive(opening, p)
 	_, inside := p.InNamespace(Namespace{Inode: 1}, 0)
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
 	if !alive || !inside {
@@ -488,18 +499,20 @@ func TestKillScripts(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		scripts bool
+		id      uint64
 		m       machine
 		killed  bool
 	}{
-		{"opening", true, machine{namespace: pidNS, inside: map[uint64]Process{ns: other}}, true},
-		{"open", false, machine{namespace: pidNS, inside: map[uint64]Process{ns: other}}, false},
-		{"its host lives", true, machine{namespace: pidNS, starts: map[int]uint64{100: 1000}, inside: map[uint64]Process{ns: other}}, false},
-		{"the host itself", true, machine{namespace: pidNS, inside: map[uint64]Process{ns: leader}}, false},
-		{"in another pid namespace", true, machine{namespace: 2, inside: map[uint64]Process{ns: other}}, false},
+		{"opening", true, 9, machine{namespace: pidNS, inside: map[uint64]Process{ns: other}}, true},
+		{"open", false, 9, machine{namespace: pidNS, inside: map[uint64]Process{ns: other}}, false},
+		{"its host lives", true, 9, machine{namespace: pidNS, starts: map[int]uint64{100: 1000}, inside: map[uint64]Process{ns: other}}, false},
+		{"the host itself", true, 9, machine{namespace: pidNS, inside: map[uint64]Process{ns: leader}}, false},
+		{"before Linux 6.11, perhaps another's", true, 0, machine{namespace: pidNS, inside: map[uint64]Process{ns: other}}, false},
+		{"in another pid namespace", true, 9, machine{namespace: 2, inside: map[uint64]Process{ns: other}}, false},
 	} {
 		s := openStore(t, newHost(t))
 		r := newRecord(1)
-		r.Leader, r.Namespace, r.PIDNamespace, r.Scripts = leader, Namespace{Inode: ns}, pidNS, c.scripts
+		r.Leader, r.Namespace, r.PIDNamespace, r.Scripts = leader, Namespace{ns, c.id}, pidNS, c.scripts
 		must(t, s.Put(r))
 		_, err := s.Sweep(&c.m, false, func() bool { return false }) // though there is no time for anything else
 		must(t, err)

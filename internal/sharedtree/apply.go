@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"gons/internal/linux"
+	"gons/internal/mountinfo"
 	"gons/internal/safepath"
 )
 
@@ -19,7 +20,7 @@ func Gather(root *safepath.Root, w Wanted) (Facts, error) {
 		return f, fmt.Errorf("cannot read the mount table: %w", err)
 	}
 	defer file.Close()
-	if f.Mounts, err = Parse(file); err != nil {
+	if f.Mounts, err = mountinfo.Parse(file); err != nil {
 		return f, err
 	}
 	for _, path := range w.Private {
@@ -84,7 +85,7 @@ func Apply(root *safepath.Root, c Change) error {
 
 // onMount hands f the root of the mount at point, a file's mount too, after making sure that it is still the one that
 // was planned for.
-func onMount(root *safepath.Root, point string, planned *Mount, f func(*linux.Handle) error) error {
+func onMount(root *safepath.Root, point string, planned *mountinfo.Mount, f func(*linux.Handle) error) error {
 	h, err := openPoint(root, point)
 	if err != nil {
 		return err

@@ -1,3 +1,8 @@
+// Package sharedtree prepares the host at boot: / recursively shared, so that mounts made on the host reach every
+// session; the polyinstantiated directories private mounts of their own; instance parents that only root can look into.
+//
+// As in polyinst, deciding is pure: Build turns the mount table and facts into a list of changes, which is what
+// gons boot --dry-run prints; apply.go makes them. What a session's own namespace looks like belongs to polyinst.
 package sharedtree
 
 import (
@@ -8,6 +13,7 @@ import (
 
 	"gons/internal/config"
 	"gons/internal/linux"
+	"gons/internal/mountinfo"
 	"gons/internal/polyinst"
 )
 
@@ -36,7 +42,7 @@ func Want(cfg *config.Config) Wanted {
 	}
 	var w Wanted
 	for _, d := range cfg.Directories {
-		if static(d.Path) {
+		if static(d.Path) && d.Method != config.MethodEnv {
 			w.Private = appendNew(w.Private, path.Clean(d.Path))
 		}
 		prefix := d.InstancePrefix
@@ -81,7 +87,7 @@ type ParentFact struct {
 
 // Facts are what the changes depend on beside Wanted.
 type Facts struct {
-	Mounts []Mount
+	Mounts []mountinfo.Mount
 	// Resolved are the paths of Wanted.Private that exist, with no symbolic links.
 	Resolved map[string]string
 	Parents  map[string]ParentFact
@@ -97,7 +103,7 @@ type ShareTree struct{}
 func (ShareTree) String() string { return "make / and every mount below it shared" }
 
 // Share makes one mount shared.
-type Share struct{ Mount Mount }
+type Share struct{ Mount mountinfo.Mount }
 
 // String says it in words.
 func (c Share) String() string { return "make the mount on " + c.Mount.Point + " shared" }
@@ -109,7 +115,7 @@ type BindPrivate struct{ Path string }
 func (c BindPrivate) String() string { return "bind " + c.Path + " on itself and make it private" }
 
 // MakePrivate makes an existing mount private.
-type MakePrivate struct{ Mount Mount }
+type MakePrivate struct{ Mount mountinfo.Mount }
 
 // String says it in words.
 func (c MakePrivate) String() string { return "make the mount on " + c.Mount.Point + " private" }
@@ -148,9 +154,9 @@ type Plan struct {
 func Build(w Wanted, f Facts) Plan {
 	var p Plan
 	private := privatePaths(w, f, &p)
-	p.Changes = append(p.Changes, share(table(f.Mounts), private)...)
+	p.Changes = append(p.Changes, share(mountinfo.Table(f.Mounts), private)...)
 	for _, path := range private {
-		p.Changes = append(p.Changes, makePrivate(table(f.Mounts), path)...)
+		p.Changes = append(p.Changes, makePrivate(mountinfo.Table(f.Mounts), path)...)
 	}
 	for _, want := range w.Parents {
 		parent(want, f.Parents[want.Path], &p)
@@ -174,7 +180,7 @@ func privatePaths(w Wanted, f Facts, p *Plan) []string {
 // share lists the mounts that have to become shared: all but the private directories and what is mounted below them.
 // One recursive change where nothing stands in its way; else one by one, so that a mount that is private on purpose is
 // never shared, not even for a moment.
-func share(t table, private []string) []Change {
+func share(t mountinfo.Table, private []string) []Change {
 	var single []Change
 	excluded, shared := 0, 0
 	for _, m := range t {
@@ -183,7 +189,7 @@ func share(t table, private []string) []Change {
 			excluded++
 		case m.Peers != 0:
 			shared++
-		case t.visible(m) && !m.Unbindable:
+		case t.Visible(m) && !m.Unbindable:
 			single = append(single, Share{m})
 		}
 	}
@@ -197,8 +203,8 @@ func isBelow(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-func makePrivate(t table, path string) []Change {
-	m, ok := t.at(path)
+func makePrivate(t mountinfo.Table, path string) []Change {
+	m, ok := t.At(path)
 	switch {
 	case !ok || m.Point != path:
 		return []Change{BindPrivate{path}}

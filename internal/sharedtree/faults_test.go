@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gons/internal/mountinfo"
 	"gons/internal/safepath"
 	"gons/tests/fault/kernel"
 )
@@ -82,12 +83,12 @@ func host(t testing.TB) string {
 		return ""
 	}
 	defer f.Close()
-	mounts, err := Parse(f)
+	mounts, err := mountinfo.Parse(f)
 	if err != nil {
 		t.Error(err)
 	}
-	root, _ := table(mounts).at("/")
-	private, _ := table(mounts).at("/mnt/tmp")
+	root, _ := mountinfo.Table(mounts).At("/")
+	private, _ := mountinfo.Table(mounts).At("/mnt/tmp")
 	out := fmt.Sprintf("/ shared: %t, /mnt/tmp a mount: %t, shared: %t", root.Peers != 0, private.Point == "/mnt/tmp", private.Peers != 0)
 	err = filepath.WalkDir("/mnt", func(path string, _ fs.DirEntry, err error) error {
 		var st unix.Stat_t

@@ -10,70 +10,21 @@ import (
 
 	"gons/internal/config"
 	"gons/internal/linux"
+	"gons/internal/mountinfo"
 )
 
-func mounts(t *testing.T, name string) []Mount {
+func mounts(t *testing.T, name string) []mountinfo.Mount {
 	t.Helper()
 	f, err := os.Open("testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	m, err := Parse(f)
+	m, err := mountinfo.Parse(f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
-}
-
-func TestParse(t *testing.T) {
-	got := mounts(t, "private")
-	want := Mount{ID: 31, Parent: 27, Point: "/mnt/with space", Unbindable: true}
-	if last := got[len(got)-1]; len(got) != 9 || last != want {
-		t.Errorf("%d mounts, the last %+v; want 9, %+v", len(got), last, want)
-	}
-	if got := mounts(t, "slave")[1]; got.Peers != 9 || got.Master != 2 {
-		t.Errorf("optional fields: %+v", got)
-	}
-}
-
-func TestParseRefuses(t *testing.T) {
-	for _, line := range []string{"", "a b c", "x 1 0:1 / / rw - ext4 a b", "1 x 0:1 / / rw - ext4 a b",
-		"1 1 0:1 / / rw shared:1 ext4 a b", "1 1 0:1 / / rw shared:x - ext4 a b", strings.Repeat("x", 2<<20)} {
-		if m, err := Parse(strings.NewReader(line + "\n")); err == nil {
-			t.Errorf("%.40q was read as %v", line, m)
-		}
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add("27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n29 27 0:2 / /a\\040b rw master:3 - x y z\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		m, err := Parse(strings.NewReader(text))
-		if err == nil && text != "" && len(m) != strings.Count(strings.TrimSuffix(text, "\n")+"\n", "\n") {
-			t.Errorf("%d mounts in %q", len(m), text)
-		}
-		for _, one := range m {
-			table(m).visible(one) // must end, whatever the parents are
-		}
-	})
-}
-
-func TestAtAndVisible(t *testing.T) {
-	tab := table(mounts(t, "private"))
-	for path, want := range map[string]uint64{"/": 27, "/dev": 24, "/dev/shm": 30, "/dev/shm/x": 30, "/tmp": 27, "/devel": 27, "/dev/pts/0": 29} {
-		if m, ok := tab.at(path); !ok || m.ID != want {
-			t.Errorf("at(%s) = %d, %v; want %d", path, m.ID, ok, want)
-		}
-	}
-	for _, m := range tab {
-		if got, want := tab.visible(m), m.ID != 25 && m.ID != 26; got != want {
-			t.Errorf("visible(%d on %s) = %v", m.ID, m.Point, got)
-		}
-	}
-	if _, ok := (table{}).at("/"); ok {
-		t.Error("an empty table has a root")
-	}
 }
 
 func TestWant(t *testing.T) {
@@ -84,8 +35,9 @@ func TestWant(t *testing.T) {
 		{Path: "$HOME/.cache", Method: config.MethodTmpfs},
 		{Path: "/x//y", Method: config.MethodUser, InstancePrefix: "$HOME/inst/"},
 		{Path: "/z", Method: config.MethodUser, InstancePrefix: "/top-"},
+		{Path: "/e", Method: config.MethodEnv, InstancePrefix: "/run/e/", ParentMode: 0o711},
 	}}
-	want := Wanted{Private: []string{"/tmp", "/var/tmp", "/x/y", "/z"}, Parents: []Parent{{Path: "/tmp-inst"}}}
+	want := Wanted{Private: []string{"/tmp", "/var/tmp", "/x/y", "/z"}, Parents: []Parent{{Path: "/tmp-inst"}, {Path: "/run/e", Mode: 0o711}}}
 	if got := Want(cfg); !reflect.DeepEqual(got, want) {
 		t.Errorf("Want = %+v, want %+v", got, want)
 	}
@@ -185,7 +137,7 @@ func TestBuildParents(t *testing.T) {
 // A second run on the table that the first one leads to finds nothing to do.
 func TestBuildIsIdempotent(t *testing.T) {
 	before := mounts(t, "private")
-	var after []Mount
+	var after []mountinfo.Mount
 	for i, m := range before {
 		if m.Point != "/dev/shm" && !m.Unbindable {
 			m.Peers = uint64(i + 1)
@@ -202,7 +154,7 @@ func TestBuildIsIdempotent(t *testing.T) {
 func ExampleBuild() {
 	w := Wanted{Private: []string{"/tmp"}, Parents: []Parent{{Path: "/tmp-inst"}}}
 	p := Build(w, Facts{
-		Mounts:   []Mount{{ID: 2, Parent: 1, Point: "/"}, {ID: 3, Parent: 2, Point: "/proc"}},
+		Mounts:   []mountinfo.Mount{{ID: 2, Parent: 1, Point: "/"}, {ID: 3, Parent: 2, Point: "/proc"}},
 		Resolved: map[string]string{"/tmp": "/tmp"},
 		Parents:  map[string]ParentFact{"/tmp-inst": {Missing: true}},
 	})

@@ -34,6 +34,8 @@ const (
 	Unshare Kind = 19
 	Done    Kind = 20
 	UID     Kind = 21
+	Enter   Kind = 22
+	Env     Kind = 23
 )
 
 // Message is one message. Files are the receiver's to close.

@@ -24,7 +24,7 @@ func TestKindsAreThoseOfTheGate(t *testing.T) {
 	want := map[string]int{
 		"MESSAGE_MAX": MaxMessage, "FILES_MAX": MaxFiles, "REQUEST": int(Request), "ANSWER": int(Answer),
 		"LOG": int(Log), "USER": int(User), "GROUP": int(Group), "UNSHARE": int(Unshare), "DONE": int(Done),
-		"UID": int(UID),
+		"UID": int(UID), "ENTER": int(Enter), "ENV": int(Env),
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("wire.h has %v, wire.go has %v", got, want)

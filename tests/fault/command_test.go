@@ -103,7 +103,7 @@ func TestFaultsWhileCleaning(t *testing.T) {
 
 // gons boot in trouble makes instance parents as they have to be, or not at all, and the next one makes them.
 func TestFaultsWhileBooting(t *testing.T) {
-	s := newSite(t, scene{"parents", "directories:\n" +
+	s := newSite(t, scene{name: "parents", yaml: "directories:\n" +
 		"  - {path: {A}/tmp, method: user, instances: {A}/i}\n  - {path: {A}/var, method: tmpdir, instances: {A}/j}\n"})
 	prepare := func(t *testing.T) { s.clear(t) }
 	want := []string{"d--------- 0 0 " + s.dir + "/i", "d--------- 0 0 " + s.dir + "/j"}

@@ -24,7 +24,7 @@ var victims = []struct {
 // Worker, host and both are killed before each system call of opening and closing, a home being filled and a script running
 // among them. A host that lives has a whole session or none; and then a new login finds all as it should be.
 func TestKills(t *testing.T) {
-	for _, scene := range []scene{directories, filled} {
+	for _, scene := range []scene{directories, first, second, filled} {
 		t.Run(scene.name, func(t *testing.T) {
 			s := newSite(t, scene)
 			for i, p := range some(s.points) {
@@ -81,6 +81,9 @@ func (s *site) gone(t *testing.T) {
 	for range 5000 {
 		left = left[:0]
 		for _, pid := range pamhosts() {
+			if pid == s.beside {
+				continue
+			}
 			if _, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err == nil || err == unix.ECHILD {
 				left = append(left, pid)
 			}

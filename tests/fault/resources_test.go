@@ -13,7 +13,7 @@ import (
 )
 
 // elsewhere has its instances on a file system of their own, which can be full.
-var elsewhere = scene{"a file system of their own", "directories:\n" +
+var elsewhere = scene{name: "a file system of their own", yaml: "directories:\n" +
 	"  - {path: $HOME, method: user, instances: {A}/fs/i, init: builtin}\n" +
 	"  - {path: {A}/var, method: tmpdir, instances: {A}/fs/j}\n"}
 

@@ -1,10 +1,12 @@
 package fault_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,15 +15,20 @@ import (
 	"gons/tests/sandbox"
 )
 
-// scene is a configuration; {A} is where its directories are.
-type scene struct{ name, yaml string }
+// scene is a configuration; {A} is where its directories are. With beside, another session of alice's is open all the time.
+type scene struct {
+	name, yaml string
+	beside     bool
+}
 
 var (
-	directories = scene{"directories", "directories:\n" +
+	directories = scene{name: "directories", yaml: "directories:\n" +
 		"  - {path: {A}/tmp, method: user, instances: {A}/i}\n" +
 		"  - {path: {A}/var, method: tmpdir, instances: {A}/j, options: [nosuid]}\n" +
 		"  - {path: {A}/made, method: tmpfs, create: {mode: \"1777\", owner: root, group: root}}\n"}
-	filled = scene{"a home and a script", "directories:\n" +
+	first  = scene{name: "the first in a namespace", yaml: "namespace: {scope: user}\n" + directories.yaml}
+	second = scene{name: "the second in a namespace", yaml: first.yaml, beside: true}
+	filled = scene{name: "a home and a script", yaml: "directories:\n" +
 		"  - {path: $HOME, method: user, instances: {A}/i, init: builtin}\n" +
 		"  - {path: {A}/tmp, method: user, instances: {A}/j, init: {A}/init}\n"}
 )
@@ -32,6 +39,8 @@ type site struct {
 	before, after string
 	seen          []string // by alice in a session
 	points        []point
+	beside        int      // the process of the other session; 0 for none
+	kept          []string // its records
 }
 
 // newSite makes a scene and has a healthy session, as the measure of all others. Where instances lie below {A}/fs, that is
@@ -54,15 +63,59 @@ func newSite(t testing.TB, s scene) *site {
 	sandbox.Stack(t, service, "required", "")
 	at := &site{dir: dir}
 	run(t, at.look()...) // makes /run/gons
+	makeKept(t)
 	at.clear(t)
+	if s.beside {
+		at.openBeside(t)
+	}
 	at.before = at.state(t)
 	r, points := trapped(t, func(point) verdict { return verdict{} }, at.look()...)
 	at.points, at.seen, at.after = points, at.saw(r), at.state(t)
 	t.Logf("%s: %d calls", s.name, len(points))
-	if r.get("open") != "0" || r.get("close") != "0" || len(at.seen) < 3 || len(records(t)) > 0 {
+	if r.get("open") != "0" || r.get("close") != "0" || len(at.seen) < 3 || len(records(t)) > len(at.kept) {
 		t.Fatalf("a healthy run: open %q, close %q, sees %q, records %q", r["open"], r["close"], at.seen, records(t))
 	}
 	return at
+}
+
+var keptOnce sync.Once
+
+// makeKept makes what the first pin makes, once for all: a session is pinned whose namespace has no number, as where that
+// can't be read.
+func makeKept(t testing.TB) {
+	t.Helper()
+	const dir = "/run/gons/kept"
+	keptOnce.Do(func() {
+		must(t, os.MkdirAll(dir, 0o700))
+		must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700"))
+		must(t, unix.Mount("", dir, "", unix.MS_PRIVATE, ""))
+	})
+}
+
+// openBeside opens the other session, for the time of the test.
+func (s *site) openBeside(t testing.TB) {
+	t.Helper()
+	cmd, _ := command(t, "--hold")
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	s.beside = cmd.Process.Pid
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil || len(records(t)) > 0 {
+			t.Errorf("the session beside: %v, left %q", err, records(t))
+		}
+	})
+	sandbox.Eventually(t, "the session beside is open", func() bool {
+		s.kept = records(t)
+		return len(s.kept) == 2 && childless(s.beside)
+	})
+}
+
+// childless reports whether no worker of a host is left.
+func childless(pid int) bool {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	return err == nil && len(children) == 0
 }
 
 // mount puts an empty tmpfs on a directory of root's, for the time of the test.
@@ -114,10 +167,15 @@ func (s *site) state(t testing.TB) string {
 // clear makes the site what it was before the first session.
 func (s *site) clear(t testing.TB) {
 	t.Helper()
-	for _, name := range []string{"/i", "/j", "/made", "/fs/i", "/fs/j"} {
-		must(t, os.RemoveAll(s.dir+name))
+	if s.beside == 0 { // else all of it is in use
+		for _, name := range []string{"/i", "/j", "/made", "/fs/i", "/fs/j"} {
+			must(t, os.RemoveAll(s.dir+name))
+		}
 	}
 	for _, id := range records(t) {
+		if slices.Contains(s.kept, id) {
+			continue
+		}
 		must(t, os.Remove("/run/gons/sessions/"+id))
 	}
 }

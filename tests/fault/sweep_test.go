@@ -36,7 +36,7 @@ func some(points []point) (out []point) {
 // Each system call of the gate and of its workers fails in turn, with each error that it may have: the session is whole, or
 // there is none, the host as it was, and the log says why; and nothing is left that the next session doesn't put right.
 func TestFaults(t *testing.T) {
-	for _, scene := range []scene{directories, filled} {
+	for _, scene := range []scene{directories, first, second, filled} {
 		t.Run(scene.name, func(t *testing.T) {
 			s := newSite(t, scene)
 			for i, p := range some(s.points) {

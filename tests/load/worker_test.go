@@ -102,11 +102,20 @@ func TestWorkersWithoutMemory(t *testing.T) {
 			outcome[kind+" "+r.get("open")]++
 			switch r.get("open") {
 			case "0":
+				outcome[kind+" closed with "+r.get("close")]++
+				if r.get("close") == "14" && len(log.Lines()) == seen+1 { // just enough to open with, and not to close
+					must(t, sandbox.Built(t, "gons"), "clean")
+					break
+				}
 				r.opened(t)
 			case "14":
 				r.refused(t)
-				if lines := log.Lines()[seen:]; len(lines) == 0 || len(lines) > 2 { // what the worker's end left is cleaned up by another
+				lines := log.Lines()[seen:]
+				if len(lines) == 0 || len(lines) > 2 { // what the worker's end left is cleaned up by another
 					t.Errorf("the log has %q", lines)
+				}
+				if len(lines) == 2 { // which has ended so, too; then it is gons clean's
+					must(t, sandbox.Built(t, "gons"), "clean")
 				}
 			default:
 				t.Errorf("PAM code %q", r.get("open"))
@@ -116,6 +125,9 @@ func TestWorkersWithoutMemory(t *testing.T) {
 				t.Fatal(limit)
 			}
 		}
+	}
+	if outcome["DATA closed with 14"]+outcome["AS closed with 14"] > 4 {
+		t.Error("more sessions than those at the very limit can't be closed")
 	}
 	t.Logf("sessions by limit and PAM code: %v", outcome)
 }

@@ -81,7 +81,7 @@ func password(user string) string { return user + "'s secret" }
 func passwords(t testing.TB) {
 	t.Helper()
 	cmd := exec.Command("chpasswd")
-	cmd.Stdin = strings.NewReader("alice:" + password("alice") + "\nbob:" + password("bob") + "\n")
+	cmd.Stdin = strings.NewReader("alice:" + password("alice") + "\nbob:" + password("bob") + "\nroot:" + password("root") + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("chpasswd: %v\n%s", err, out)
 	}

@@ -207,10 +207,12 @@ func TestScriptOfAKilledWorker(t *testing.T) {
 // What a killed session's script has started is root's, and mustn't go on in a directory that a later session gives to the
 // user: whoever runs su can kill it, and its worker with it.
 func TestNothingGoesOnOfAKilledSessionsScript(t *testing.T) {
-	for _, victim := range []string{"host", "worker"} {
-		t.Run(victim, func(t *testing.T) {
+	for _, c := range [][2]string{{"session", "host"}, {"session", "worker"}, {"user", "host"}, {"user", "worker"}} {
+		scope, victim := c[0], c[1]
+		t.Run(scope+", "+victim, func(t *testing.T) {
 			dir := area(t)
 			scripted(t, dir, "[ -e "+dir+"/quick ] || { touch "+dir+"/said; sleep 1001; touch $1/late; }")
+			configure(t, dir, "namespace: {scope: "+scope+"}\ndirectories:\n  - {path: {A}/new, method: user, instances: {A}/i, init: {A}/init}\n")
 			p := newPamhost(t, "alice")
 			p.start()
 			eventually(t, "the script runs", func() bool { return exists(dir + "/said") })

@@ -12,12 +12,14 @@ import (
 	"gons/tests/sandbox"
 )
 
-// gons runs the command, which must succeed.
-func gons(t testing.TB, args ...string) {
+// gons runs the command, which must succeed, and returns what it said.
+func gons(t testing.TB, args ...string) string {
 	t.Helper()
-	if out, err := exec.Command(sandbox.Built(t, "gons"), args...).CombinedOutput(); err != nil {
+	out, err := exec.Command(sandbox.Built(t, "gons"), args...).CombinedOutput()
+	if err != nil {
 		t.Errorf("gons %q: %v: %s", args, err, out)
 	}
+	return strings.TrimSpace(string(out))
 }
 
 // nested runs a whole pamhost inside a session, as su in a login does.

@@ -204,7 +204,7 @@ static void start_child(int ms) {
   while (ms == 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) continue;
 }
 
-/* ---- PAM data ---- */
+/* ---- PAM without memory ---- */
 
 typedef void (*cleanup_fn)(pam_handle_t *, void *, int);
 static const char *no_data;
@@ -216,6 +216,16 @@ int pam_set_data(pam_handle_t *pamh, const char *name, void *data, cleanup_fn cl
   *(void **)&next = dlsym(RTLD_NEXT, "pam_set_data");
   if (!next) die("pam_set_data");
   return next(pamh, name, data, cleanup);
+}
+
+static const char *no_env;
+
+int pam_putenv(pam_handle_t *pamh, const char *text) {
+  int (*next)(pam_handle_t *, const char *);
+  if (no_env && strncmp(text, no_env, strlen(no_env)) == 0 && text[strlen(no_env)] == '=') return PAM_BUF_ERR;
+  *(void **)&next = dlsym(RTLD_NEXT, "pam_putenv");
+  if (!next) die("pam_putenv");
+  return next(pamh, text);
 }
 
 /* ---- order ---- */
@@ -238,6 +248,7 @@ void hostile_before_open(const struct options *o) {
   for (const char *const *l = o->hard_limits; *l; l++) set_limit(*l, 1);
   if (o->child >= 0) start_child(o->child);
   no_data = o->no_data;
+  no_env = o->no_env;
   if (o->enosys[0]) filter_calls(o->enosys);
   if (o->trap) trap_calls(o->trap);
 }

@@ -14,6 +14,8 @@
  *   --rlimit NAME=N --hard-limit NAME=N --enosys CALL
  *   --child MS         with a child of its own, which ends after MS milliseconds; 0: has ended already
  *   --no-data NAME     pam_set_data fails for NAME, as without memory
+ *   --no-env NAME      pam_putenv fails for NAME
+ *   --env NAME=VALUE   put that into PAM's environment before, and print that after opening
  *   --trap NR,NR,...   have another process decide about these system calls, and getppid before and after each open and close
  *   --instead PROGRAM  execute "PROGRAM SERVICE", which --trap is for then, and open nothing
  *   --alarm USEC       a signal every so often, from before pam_start to the end
@@ -77,6 +79,7 @@ static pam_handle_t *start(void) {
   static const struct pam_conv conv = {converse, NULL};
   pam_handle_t *pamh = NULL;
   if (pam_start(o.service, o.user, &conv, &pamh) != PAM_SUCCESS) die("pam_start");
+  if (o.env && pam_putenv(pamh, o.env) != PAM_SUCCESS) die("pam_putenv");
   if (o.ruser && pam_set_item(pamh, PAM_RUSER, o.ruser) != PAM_SUCCESS) die("pam_set_item");
   return pamh;
 }
@@ -179,12 +182,22 @@ static void end_in_child(pam_handle_t *pamh) {
   leave(0);
 }
 
+static void print_environment(pam_handle_t *pamh) {
+  char **list = pam_getenvlist(pamh);
+  for (char **e = list; e && *e; e++) {
+    fprintf(report, "env=%s\n", *e);
+    free(*e);
+  }
+  free(list);
+}
+
 static int session(pam_handle_t *pamh) {
   if (o.busy) hostile_busy(o.busy);
   int rc = open_session(pamh);
   if (o.busy) hostile_rest();
   fprintf(report, "open=%d\n", rc);
   print_state("after");
+  if (o.env) print_environment(pamh);
   if (o.fork_end) end_in_child(pamh);
   if (o.run && rc == PAM_SUCCESS) run_command(o.run, run_as_user);
   if (o.run_root && rc == PAM_SUCCESS) run_command(o.run_root, NULL);
@@ -325,7 +338,7 @@ static const struct flag {
     {"no-data", NULL, 1, &o.no_data},       {"ruser", NULL, 1, &o.ruser},           {"run-root", NULL, 1, &o.run_root},
     {"hold-closed", &o.hold_closed, 0, NULL}, {"trap", NULL, 1, &o.trap},           {"alarm", &o.alarm, 1, NULL},
     {"instead", NULL, 1, &o.instead},       {"times", &o.times, 0, NULL},           {"brief", &o.brief, 0, NULL},
-    {"fresh", &o.fresh, 0, NULL},
+    {"fresh", &o.fresh, 0, NULL},           {"env", NULL, 1, &o.env},               {"no-env", NULL, 1, &o.no_env},
 };
 
 static void apply_flag(const struct flag *f, const char *value) {

@@ -11,7 +11,7 @@ enum { LIST_MAX = 16 };
 struct options {
   const char *service, *user, *ruser;
   /* where and how the process is before it opens: hostile.c */
-  const char *chroot, *cwd, *sigchld, *no_data, *trap, *instead;
+  const char *chroot, *cwd, *sigchld, *no_data, *no_env, *trap, *instead;
   const char *rlimits[LIST_MAX], *hard_limits[LIST_MAX], *enosys[LIST_MAX];
   int handlers, close_std, busy, alarm;
   int child; /* -1: none */
@@ -19,7 +19,7 @@ struct options {
   /* in which process or thread it opens, closes and ends: pamhost.c */
   int fork_open, fork_close, fork_end, drop, thread, parallel, round_fork, hold, hold_closed, silent, measure, no_close;
   int rounds, stack, times, brief, fresh;
-  const char *run, *run_root;
+  const char *run, *run_root, *env;
 };
 
 /* Where results go: a copy of standard output that --close-std doesn't close. */

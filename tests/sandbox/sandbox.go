@@ -15,9 +15,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,6 +71,21 @@ func repository() (string, error) {
 	return "", errors.New("the tests must run from inside the repository")
 }
 
+// ignoreNothing gives the signals that this process was started to ignore their default action: nohup ignores SIGHUP, a
+// Python program SIGPIPE, and what the tests start would inherit that.
+func ignoreNothing() {
+	data, _ := os.ReadFile("/proc/self/status")
+	_, rest, _ := strings.Cut(string(data), "\nSigIgn:\t")
+	word, _, _ := strings.Cut(rest, "\n")
+	ignored, _ := strconv.ParseUint(word, 16, 64)
+	for sig := 1; sig <= 64; sig++ {
+		if ignored&(1<<(sig-1)) != 0 {
+			var byDefault [4]uint64 // rt_sigaction(2); nothing but zeros
+			unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
+		}
+	}
+}
+
 // spawn runs this test binary again in new namespaces.
 func spawn(repo string) error {
 	if os.Geteuid() != 0 {
@@ -77,6 +94,7 @@ func spawn(repo string) error {
 	if err := build(repo); err != nil {
 		return err
 	}
+	ignoreNothing()
 	cmd := exec.Command("/proc/self/exe", withoutLogFile(os.Args[1:])...)
 	cmd.Env = append(os.Environ(), insideVar+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, os.Stdout, os.Stderr

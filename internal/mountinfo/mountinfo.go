@@ -1,9 +1,6 @@
-// Package sharedtree prepares the host at boot: / recursively shared, so that mounts made on the host reach every
-// session; the polyinstantiated directories private mounts of their own; instance parents that only root can look into.
-//
-// As in polyinst, deciding is pure: Build turns the mount table and facts into a list of changes, which is what
-// gons boot --dry-run prints; apply.go makes them. What a session's own namespace looks like belongs to polyinst.
-package sharedtree
+// Package mountinfo reads mount tables, as /proc shows them (proc_pid_mountinfo(5)), and answers questions about them. It
+// opens no file and knows no policy: whose table it is, and what it should be like, belongs to its callers.
+package mountinfo
 
 import (
 	"bufio"
@@ -17,12 +14,19 @@ import (
 // Mount is one line of a mount table (proc_pid_mountinfo(5)).
 type Mount struct {
 	ID, Parent uint64
-	// Point is where it is mounted.
-	Point string
+	// Device is that of its files, "254:0".
+	Device string
+	// Root is the directory of its file system that it shows, and Point where it is mounted.
+	Root, Point string
+	// Options are the mount's own, as "rw,nosuid"; FileSystem's are in Super.
+	Options string
 	// Peers is its peer group, 0 where it isn't shared; Master the group it is a slave of, 0 where it is none.
 	Peers, Master uint64
 	// Unbindable mounts are private and can't be shared without being made bindable first.
 	Unbindable bool
+	// FileSystem is the type, Source what was mounted, and Super the options of the file system: "tmpfs", "tmpfs" and
+	// "rw,size=1024k".
+	FileSystem, Source, Super string
 }
 
 // Parse reads a mount table. A line that it doesn't understand is an error: a guess could make a mount shared that must
@@ -55,9 +59,10 @@ func parseLine(line string) (Mount, error) {
 	if err != nil {
 		return Mount{}, err
 	}
-	m := Mount{ID: id, Parent: parent, Point: unescape(fields[4])}
-	for _, f := range fields[6:] {
+	m := Mount{ID: id, Parent: parent, Device: fields[2], Root: unescape(fields[3]), Point: unescape(fields[4]), Options: fields[5]}
+	for i, f := range fields[6:] {
 		if f == "-" {
+			m.describe(fields[6+i+1:])
 			return m, nil
 		}
 		if err := m.optional(f); err != nil {
@@ -65,6 +70,15 @@ func parseLine(line string) (Mount, error) {
 		}
 	}
 	return Mount{}, fmt.Errorf("%q has no separator", line)
+}
+
+// describe reads what follows the separator. It is for people to read, so that what is missing is no error.
+func (m *Mount) describe(fields []string) {
+	for i, to := range []*string{&m.FileSystem, &m.Source, &m.Super} {
+		if i < len(fields) {
+			*to = unescape(fields[i])
+		}
+	}
 }
 
 func (m *Mount) optional(field string) (err error) {
@@ -96,13 +110,13 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// table answers questions about a mount table.
-type table []Mount
+// Table answers questions about a mount table.
+type Table []Mount
 
-// at returns the mount that a walk to path, which has no symbolic links, ends on. ok is false when path lies above the
+// At returns the mount that a walk to path, which has no symbolic links, ends on. ok is false when path lies above the
 // table's root, as in a chroot.
-func (t table) at(path string) (m Mount, ok bool) {
-	m, ok = t.root()
+func (t Table) At(path string) (m Mount, ok bool) {
+	m, ok = t.Root()
 	if !ok {
 		return m, false
 	}
@@ -121,8 +135,8 @@ func (t table) at(path string) (m Mount, ok bool) {
 	return m, true
 }
 
-// root is the lowest mount of /: the one whose parent isn't in the table, or is itself.
-func (t table) root() (Mount, bool) {
+// Root is the lowest mount of /: the one whose parent isn't in the table, or is itself.
+func (t Table) Root() (Mount, bool) {
 	for _, m := range t {
 		if m.Point == "/" && (m.Parent == m.ID || !t.has(m.Parent)) {
 			return m, true
@@ -131,7 +145,7 @@ func (t table) root() (Mount, bool) {
 	return Mount{}, false
 }
 
-func (t table) has(id uint64) bool {
+func (t Table) has(id uint64) bool {
 	for _, m := range t {
 		if m.ID == id {
 			return true
@@ -141,7 +155,7 @@ func (t table) has(id uint64) bool {
 }
 
 // top climbs from m over everything that is stacked on it at point.
-func (t table) top(m Mount, point string) Mount {
+func (t Table) top(m Mount, point string) Mount {
 	for range t { // a bound: mounts in a circle are no table of the kernel's, but this must end
 		next := slices.IndexFunc(t, func(c Mount) bool { return c.Parent == m.ID && c.ID != m.ID && c.Point == point })
 		if next < 0 {
@@ -152,8 +166,8 @@ func (t table) top(m Mount, point string) Mount {
 	return m
 }
 
-// visible reports whether a walk to m's mount point ends on m: another mount may cover it.
-func (t table) visible(m Mount) bool {
-	at, ok := t.at(m.Point)
+// Visible reports whether a walk to m's mount point ends on m: another mount may cover it.
+func (t Table) Visible(m Mount) bool {
+	at, ok := t.At(m.Point)
 	return ok && at.ID == m.ID
 }
