@@ -3,9 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,10 +16,23 @@ import (
 	"gons/internal/sharedtree"
 )
 
+type bootFlags struct {
+	file         string
+	how          config.Reading
+	dryRun, json bool
+}
+
+// booted is what boot did; its JSON is documented in gons(8).
+type booted struct {
+	DryRun   bool             `json:"dry_run"`
+	Changes  []string         `json:"changes"`
+	Failed   []string         `json:"failed"`
+	Problems []string         `json:"problems"`
+	Sessions []cleanedSession `json:"sessions"`
+}
+
 func newBoot() *cobra.Command {
-	var dryRun bool
-	var file string
-	var how config.Reading
+	var f bootFlags
 	cmd := &cobra.Command{
 		Use:   "boot",
 		Short: "Prepare the host: / shared, polyinstantiated directories private, instance parents made",
@@ -27,11 +40,12 @@ func newBoot() *cobra.Command {
 private mount of its own, and every instance parent root's with mode 000; and cleans up after dead sessions.
 What is as it should be is left alone, so that it can run at any time.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return boot(cmd, file, how, dryRun) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return boot(cmd, f) },
 	}
-	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would change, and change nothing")
-	configFlag(cmd, &file)
-	readingFlags(cmd, &how)
+	cmd.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would change, and change nothing")
+	configFlag(cmd, &f.file)
+	readingFlags(cmd, &f.how)
+	jsonFlag(cmd, &f.json)
 	return cmd
 }
 
@@ -51,13 +65,13 @@ func absolute(file string) (string, error) {
 	return filepath.Abs(file)
 }
 
-func boot(cmd *cobra.Command, file string, how config.Reading, dryRun bool) error {
+func boot(cmd *cobra.Command, f bootFlags) error {
 	root, err := safepath.OpenRoot()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	cfg, err := bootConfig(cmd, root, file, how)
+	cfg, err := bootConfig(cmd, root, f.file, f.how)
 	if err != nil {
 		return err
 	}
@@ -67,10 +81,22 @@ func boot(cmd *cobra.Command, file string, how config.Reading, dryRun bool) erro
 		return err
 	}
 	plan := sharedtree.Build(wanted, facts)
-	failed := applyChanges(cmd, root, plan, dryRun)
-	cleaned, err := clean(cmd, root, dryRun)
+	out := io.Discard
+	if !f.json {
+		out = cmd.OutOrStdout()
+	}
+	done := booted{DryRun: f.dryRun, Problems: append([]string{}, plan.Problems...)}
+	failed := done.apply(out, root, plan)
+	if !f.dryRun {
+		failed = errors.Join(failed, setHost(root))
+	}
+	done.Sessions, err = cleanSessions(root, f.dryRun)
+	if f.json {
+		return errors.Join(printJSON(cmd, done), failed, err)
+	}
+	cleaned := cleaned{DryRun: f.dryRun, Sessions: done.Sessions}.print(cmd)
 	if len(plan.Changes)+cleaned == 0 && failed == nil && err == nil {
-		fmt.Fprintln(cmd.OutOrStdout(), "nothing to do")
+		fmt.Fprintln(out, "nothing to do")
 	}
 	return errors.Join(failed, err)
 }
@@ -88,78 +114,37 @@ func bootConfig(cmd *cobra.Command, root *safepath.Root, file string, how config
 	return cfg, nil
 }
 
-// applyChanges makes what changes can be made: one that fails keeps nobody from the others.
-func applyChanges(cmd *cobra.Command, root *safepath.Root, plan sharedtree.Plan, dryRun bool) error {
+// setHost makes the namespace that the command runs in the host's (gons.yaml(5), exempt.action and namespace.scope).
+func setHost(root *safepath.Root) error {
+	store, err := session.Open(root)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	return store.SetHost(session.Proc{})
+}
+
+// apply makes what changes can be made: one that fails keeps nobody from the others.
+func (b *booted) apply(out io.Writer, root *safepath.Root, plan sharedtree.Plan) error {
 	prefix := ""
-	if dryRun {
+	if b.DryRun {
 		prefix = "would "
 	}
+	b.Changes, b.Failed = []string{}, []string{}
 	var failed []error
 	for _, c := range plan.Changes {
-		if !dryRun {
+		if !b.DryRun {
 			if err := sharedtree.Apply(root, c); err != nil {
-				failed = append(failed, fmt.Errorf("cannot %s: %w", c, err))
+				err = fmt.Errorf("cannot %s: %w", c, err)
+				b.Failed, failed = append(b.Failed, err.Error()), append(failed, err)
 				continue
 			}
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), prefix+c.String())
+		b.Changes = append(b.Changes, c.String())
+		fmt.Fprintln(out, prefix+c.String())
 	}
-	if len(plan.Problems) > 0 {
-		failed = append(failed, errors.New(strings.Join(plan.Problems, "\ngons: ")))
+	for _, p := range plan.Problems {
+		failed = append(failed, errors.New(p))
 	}
 	return errors.Join(failed...)
-}
-
-func newClean() *cobra.Command {
-	var dryRun bool
-	cmd := &cobra.Command{
-		Use:   "clean",
-		Short: "Remove what sessions left that ended without privilege, or were killed",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			root, err := safepath.OpenRoot()
-			if err != nil {
-				return err
-			}
-			defer root.Close()
-			n, err := clean(cmd, root, dryRun)
-			if n == 0 && err == nil {
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do")
-			}
-			return err
-		},
-	}
-	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would be removed, and remove nothing")
-	return cmd
-}
-
-// clean ends dead sessions and returns how many.
-func clean(cmd *cobra.Command, root *safepath.Root, dryRun bool) (int, error) {
-	open := session.Open
-	if dryRun {
-		open = session.OpenExisting
-	}
-	store, err := open(root)
-	if dryRun && errors.Is(err, fs.ErrNotExist) {
-		return 0, nil // no session was ever opened
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer store.Close()
-	results, err := store.Sweep(session.Proc{}, dryRun, func() bool { return true })
-	verb := "removed"
-	if dryRun {
-		verb = "would remove"
-	}
-	removed, failed := 0, []error{err}
-	for _, r := range results {
-		if r.Err != nil {
-			failed = append(failed, r.Err)
-			continue
-		}
-		removed++
-		fmt.Fprintf(cmd.OutOrStdout(), "%s what session %s of %s left\n", verb, r.Record.ID, r.Record.User)
-	}
-	return removed, errors.Join(failed...)
 }

@@ -4,33 +4,60 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"gons/internal/linux"
+	"gons/internal/printable"
 )
 
 // version is set by the Makefile.
 var version = "unknown"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if status, ours := runCommand(os.Args[1:]); ours {
+		os.Exit(status)
+	}
+	if err := linux.NotSetuid(); err != nil {
+		fmt.Fprintf(os.Stderr, "gons: refused to run with more rights than the caller's: %v\ngons: hint: chmod ug-s and setcap -r take that away\n", err)
+		os.Exit(1)
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
-// run executes one command line and returns its exit status: 0, or 1 after saying on errs what failed. Results go to
-// out, warnings and errors to errs.
+// run executes one command line and returns its exit status: 0, or another, 1 for most, after saying on errs what failed.
+// Results go to out, warnings and errors to errs.
 func run(args []string, out, errs io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
-	if err := root.Execute(); err != nil {
-		fmt.Fprintf(errs, "gons: %v\n", err)
-		if hint := hintFor(err); hint != "" {
-			fmt.Fprintf(errs, "gons: hint: %s\n", hint)
-		}
-		return 1
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return 0
 	}
-	return 0
+	status := 1
+	var chosen *statusError
+	if errors.As(err, &chosen) {
+		status = chosen.status
+	}
+	if err.Error() == "" {
+		return status
+	}
+	text := strings.ReplaceAll(printable.Error(err), "\n", "\ngons: ")
+	if several := (*severalError)(nil); errors.As(err, &several) {
+		text = err.Error() // a list, of what is printable
+	}
+	fmt.Fprintf(errs, "gons: %s\n", text)
+	if hint := hintFor(cmd.Name(), err); hint != "" {
+		fmt.Fprintf(errs, "gons: hint: %s\n", hint)
+	}
+	return status
 }
 
 func newRoot() *cobra.Command {
@@ -44,6 +71,7 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newBoot(), newCheck(), newImport(), newPlan(), newClean())
+	root.AddCommand(newBoot(), newCheck(), newMount(), newUmount(), newImport(), newPlan(), newClean())
+	root.AddCommand(newList(), newEnter(), newTry(), newDoctor(), newRun())
 	return root
 }

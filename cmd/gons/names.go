@@ -9,8 +9,8 @@ import (
 
 // unknownNames returns a warning for each name that the name service doesn't know, or can't be asked about, at the place
 // where it is named first.
-func unknownNames(named []config.Named, names polyinst.NameService) []string {
-	var warnings []string
+func unknownNames(named []config.Named, names polyinst.NameService) []config.Warning {
+	var warnings []config.Warning
 	seen := make(map[config.Named]bool)
 	for _, n := range named {
 		pos := n.Pos
@@ -19,7 +19,7 @@ func unknownNames(named []config.Named, names polyinst.NameService) []string {
 		}
 		seen[n] = true
 		if problem := lookUp(n, names); problem != "" {
-			warnings = append(warnings, fmt.Sprintf("%s: %s", pos, problem))
+			warnings = append(warnings, config.Warning{Pos: pos, Text: problem})
 		}
 	}
 	return warnings

@@ -11,6 +11,7 @@ import (
 
 	"gons/internal/config"
 	"gons/internal/linux"
+	"gons/internal/login"
 	"gons/internal/module"
 	"gons/internal/polyinst"
 	"gons/internal/safepath"
@@ -19,6 +20,7 @@ import (
 type planFlags struct {
 	user, service, requester, config string
 	options                          []string
+	diff, json                       bool
 }
 
 func newPlan() *cobra.Command {
@@ -27,7 +29,9 @@ func newPlan() *cobra.Command {
 		Use:   "plan --user USER [--service SERVICE]",
 		Short: "Show what a login of a user does, step by step, and change nothing",
 		Long: `Prints the steps that the module takes when the user logs in through the service, each with the line of the
-configuration it comes from. It is the module's own planner, so the two cannot differ. Needs no root.`,
+configuration it comes from. It is the module's own planner, so the two cannot differ. Needs no root.
+With --diff it compares the user's open sessions with that instead, for which it needs root; the exit status is 1 when one
+differs.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return showPlan(cmd, f) },
 	}
@@ -35,8 +39,11 @@ configuration it comes from. It is the module's own planner, so the two cannot d
 	cmd.Flags().StringVar(&f.service, "service", "login", "the PAM `SERVICE`, a file name in /etc/pam.d")
 	cmd.Flags().StringVar(&f.requester, "requester", "", "the `USER` who asks for the session (PAM_RUSER), as the caller of su")
 	cmd.Flags().StringArrayVarP(&f.options, "option", "o", nil, "an `OPTION` of the module, as on the PAM line; may be repeated")
+	cmd.Flags().BoolVar(&f.diff, "diff", false, "compare the user's open sessions with what a login would get, those of SERVICE if one is named")
 	configFlag(cmd, &f.config)
+	jsonFlag(cmd, &f.json)
 	cobra.CheckErr(cmd.MarkFlagRequired("user"))
+	completeFlags(cmd)
 	return cmd
 }
 
@@ -46,9 +53,15 @@ func showPlan(cmd *cobra.Command, f planFlags) error {
 		return err
 	}
 	defer root.Close()
+	if f.diff {
+		return showDiff(cmd, root, f)
+	}
 	plan, err := makePlan(root, f)
 	if err != nil {
 		return err
+	}
+	if f.json {
+		return printJSON(cmd, describePlan(plan))
 	}
 	for _, w := range plan.Warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "gons: warning: %s\n", w)
@@ -99,7 +112,7 @@ func planRequest(f planFlags, options config.Options) (polyinst.Request, localNa
 	if err != nil {
 		return polyinst.Request{}, localNames{}, err
 	}
-	uid, gid, err := ids(u)
+	uid, gid, err := login.IDs(u)
 	if err != nil {
 		return polyinst.Request{}, localNames{}, err
 	}
@@ -113,15 +126,6 @@ func planRequest(f planFlags, options config.Options) (polyinst.Request, localNa
 		User: f.user, Service: f.service, UID: uid, GID: gid, Home: u.HomeDir, Umask: uint32(umask), Options: options,
 		Requester: f.requester, RequesterUID: uint32(linux.UID()),
 	}, localNames{groups}, nil
-}
-
-func ids(u *user.User) (uid, gid uint32, err error) {
-	n, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return 0, 0, err
-	}
-	g, err := strconv.ParseUint(u.Gid, 10, 32)
-	return uint32(n), uint32(g), err
 }
 
 // localNames is polyinst.NameService from this process's own name service.
@@ -146,7 +150,7 @@ func account(u *user.User, err error) (polyinst.Account, bool, error) {
 	if err != nil {
 		return polyinst.Account{}, false, err
 	}
-	uid, gid, err := ids(u)
+	uid, gid, err := login.IDs(u)
 	return polyinst.Account{UID: uid, GID: gid, Name: u.Username, Home: u.HomeDir}, err == nil, err
 }
 

@@ -42,8 +42,3 @@ func listProblems(cmd *cobra.Command, err error) error {
 	}
 	return fmt.Errorf("the configuration has errors: %d", len(problems))
 }
-
-// warn prints a warning.
-func warn(cmd *cobra.Command, text string) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "gons: warning: %s\n", text)
-}

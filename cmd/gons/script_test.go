@@ -21,8 +21,10 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", filepath.Dir(gons)+":/usr/sbin:/usr/bin:/sbin:/bin")
 			e.Setenv("MODULE", module)
+			e.Defer(clearMachine)
 			return os.Chmod(e.WorkDir, 0o755)
 		},
+		Cmds:          scriptCommands(module, sandbox.Built(t, "pamhost")),
 		UpdateScripts: os.Getenv("UPDATE") != "",
 	})
 }
