@@ -1,86 +1,87 @@
-// Package selinux proves gons on a machine where SELinux is enforcing: a Debian 13 with its default policy, emulated by
-// QEMU, beside libselinux's tools and pam_namespace. It boots once, runs the scripts of the directory guest, and leaves
-// what they wrote. It needs root and the packages of `scripts/setup selinux`, no virtualisation, and some minutes.
+// Package selinux proves gons on a machine where SELinux is enforcing: the Debian 13 of tests/vm that QEMU boots, with its
+// default policy, beside libselinux's tools and pam_namespace. It boots once, runs the scripts of the directory guest, and
+// takes away what they wrote. It needs root and the packages of `scripts/setup vm`, no virtualisation, and some minutes.
 package selinux
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"gons/tests/vm"
 )
 
-// deadline is how long the machine may take from power on to power off; five minutes are usual on two busy cores.
+// deadline is how long the scripts may take; three minutes are usual on two busy cores.
 const deadline = 20 * time.Minute
 
-// outputSize is that of the disk the machine writes its tar archive to, in bytes.
-const outputSize = 32 << 20
-
-// BuildImage returns the directory with disk, vmlinuz and initrd. The first call takes minutes.
-func BuildImage(top string) (string, error) {
-	dir := filepath.Join(top, "build", "selinux")
-	if output, err := exec.Command(filepath.Join(top, "tests/selinux/image.sh"), dir).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("cannot build the image of a machine with SELinux: %w\n%s", err, output)
-	}
-	return dir, nil
-}
-
-// Run boots the image with the files of the directory in, whose program `run` it starts, and puts what that leaves in
-// /root/out into the directory out. The image itself never changes.
-func Run(image, in, out string) error {
-	work, err := os.MkdirTemp("", "gons-selinux")
+// Run boots the machine with these files, has its /root/in/run run, logs alice in at the console in between, and puts what
+// that leaves in /root/out into the directory out.
+func Run(files []vm.File, out string) (err error) {
+	image, err := vm.Emulated("trixie")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
-	input, output := filepath.Join(work, "in"), filepath.Join(work, "out")
-	if err := command("tar", "-cf", input, "-C", in, "."); err != nil {
+	m, err := vm.StartEnforcing(vm.Spec{Image: image, Files: files})
+	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(output, nil, 0o600), os.Truncate(output, outputSize)); err != nil {
-		return err
-	}
-	if err := boot(image, input, output); err != nil {
-		return err
-	}
-	return command("tar", "-xf", output, "-C", out)
+	defer func() { err = errors.Join(err, m.Stop()) }()
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	return errors.Join( // what was written up to an error tells why
+		script(ctx, m, "policy", "sessions"),
+		console(m),
+		script(ctx, m, "console", "needed"),
+		console(m),
+		script(ctx, m, "refused"),
+		fetch(ctx, m, out))
 }
 
-func command(name string, args ...string) error {
-	if output, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
+// script runs parts of the scripts.
+func script(ctx context.Context, m *vm.Machine, parts ...string) error {
+	text, err := m.Command(ctx, append([]string{"sh", "/root/in/run"}, parts...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("cannot run the scripts in the machine: %w\n%s", errors.Join(err, ctx.Err()), text)
 	}
 	return nil
 }
 
-// boot runs the machine until it ends by itself. The pc machine has the clocks that microvm lacks: without them a kernel
-// on a busy host can't calibrate its own, and hangs.
-func boot(image, input, output string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
-	defer cancel()
-	args := []string{"-machine", "pc", "-cpu", "qemu64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-device", "virtio-rng-pci",
-		"-kernel", filepath.Join(image, "vmlinuz"), "-initrd", filepath.Join(image, "initrd"),
-		"-append", "console=ttyS0 reboot=t panic=-1 security=selinux selinux=1 enforcing=1 systemd.show_status=0"}
-	for i, drive := range []string{
-		"snapshot=on,file=" + filepath.Join(image, "disk"), "readonly=on,file=" + input, "file=" + output,
+// console logs alice in where a getty waits, which is the only one in the domain of such logins.
+func console(m *vm.Machine) error {
+	const password = "sesame"
+	if _, err := m.RunWith(strings.NewReader("alice:"+password+"\n"), "chpasswd"); err != nil {
+		return err
+	}
+	seen := len(m.Console())
+	for _, step := range []struct{ text, prompt string }{
+		{"\n", "login: "}, {"alice\n", "assword: "}, {password + "\n", "$ "},
+		{"look alice >~/console.new 2>&1; echo exit $? >>~/console.new; mv ~/console.new ~/console; exit\n", "login: "},
 	} {
-		id := fmt.Sprint("disk", i)
-		args = append(args, "-drive", drive+",format=raw,if=none,id="+id, "-device", "virtio-blk-pci,drive="+id)
+		err := m.Type(step.text)
+		if err == nil {
+			seen, err = m.AwaitConsole(seen, step.prompt)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	console, err := cmd.CombinedOutput()
-	if ctx.Err() != nil {
-		err = fmt.Errorf("the machine didn't end within %s", deadline)
-	}
+	return nil
+}
+
+// fetch unpacks what the scripts wrote into a directory.
+func fetch(ctx context.Context, m *vm.Machine, out string) error {
+	tape, err := m.Command(ctx, "tar", "-C", "/root/out", "-c", ".").Output()
 	if err != nil {
-		return fmt.Errorf("%w; its console ends with\n%s", err, console[max(0, len(console)-4000):])
+		return fmt.Errorf("cannot read what the scripts wrote: %w", err)
+	}
+	unpack := exec.Command("tar", "-C", out, "-x")
+	unpack.Stdin = bytes.NewReader(tape)
+	if text, err := unpack.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot unpack what the scripts wrote: %w\n%s", err, text)
 	}
 	return nil
 }

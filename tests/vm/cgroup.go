@@ -53,14 +53,14 @@ func cgroupRoot() (string, error) {
 }
 
 // sweepCgroups removes the cgroups of tests that were killed: their machines
-// died with them, but an empty directory stays.
+// died with them, but the directory stays, and in it an nsenter that was stopped.
 func sweepCgroups(top string) {
 	stale, _ := filepath.Glob(filepath.Join(top, namePrefix+"*"))
 	for _, dir := range stale {
 		owner, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), namePrefix), "-")
 		pid, err := strconv.Atoi(owner)
 		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			_ = removeCgroup(dir)
+			_ = killCgroup(dir)
 		}
 	}
 }
@@ -101,4 +101,19 @@ func removeCgroup(dir string) error {
 		err = errors.Join(err, syscall.Rmdir(dir))
 	}
 	return err
+}
+
+// continueAll wakes the stopped processes of a cgroup and of those below it.
+func continueAll(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == "cgroup.procs" {
+			pids, _ := os.ReadFile(path)
+			for _, field := range strings.Fields(string(pids)) {
+				if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+					_ = syscall.Kill(pid, syscall.SIGCONT)
+				}
+			}
+		}
+		return nil // those of a dying cgroup are gone
+	})
 }

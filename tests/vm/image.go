@@ -33,14 +33,26 @@ type File struct {
 
 // BuildImage returns the image of a Debian suite (trixie, bookworm). The first
 // call takes about half a minute; the result is kept in build/vm.
-func BuildImage(suite string) (*Image, error) {
+func BuildImage(suite string) (*Image, error) { return buildImage(suite, suite) }
+
+// BuildDesktop returns an image that has packages for graphical logins, too.
+func BuildDesktop(suite string) (*Image, error) {
+	return buildImage(suite, suite+"-desktop", desktopPackages...)
+}
+
+// desktopPackages are a host of graphical logins, an X server that draws in
+// memory, and what its sessions need.
+var desktopPackages = []string{"xrdp", "tigervnc-standalone-server", "lightdm", "xvfb", "xauth", "x11-utils"}
+
+// buildImage makes build/vm/NAME.
+func buildImage(suite, name string, packages ...string) (*Image, error) {
 	top, err := Repository()
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(top, "build", "vm", suite)
+	dir := filepath.Join(top, "build", "vm", name)
 	script := filepath.Join(top, "tests", "vm", "image.sh")
-	if output, err := exec.Command(script, suite, dir).CombinedOutput(); err != nil {
+	if output, err := exec.Command(script, append([]string{suite, dir}, packages...)...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("cannot build the image of %s: %w\n%s", suite, err, output)
 	}
 	return &Image{top: top, dir: dir}, nil

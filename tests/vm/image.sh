@@ -1,9 +1,9 @@
 #!/bin/bash
-# image.sh SUITE OUTDIR: build the machine image that tests/vm boots.
+# image.sh SUITE OUTDIR [PACKAGE]...: build the machine image that tests/vm boots.
 #
 # OUTDIR/root is a Debian system of the given suite (trixie, bookworm) as a
-# plain directory tree, OUTDIR/stamp says what it was made from: a second run
-# with the same script ends at once. Nothing in it belongs to one test; what a
+# plain directory tree with the PACKAGEs on top; OUTDIR/stamp says what it was
+# made from: a second run with the same script and packages ends at once. Nothing in it belongs to one test; what a
 # test needs on top (the module, its configuration, keys) is laid over it at
 # each boot. Run as root.
 #
@@ -17,17 +17,18 @@ packages=(
 	libpam-modules libpam-modules-bin libpam-runtime
 	openssh-server openssh-client login passwd util-linux sudo cron
 	procps iproute2 strace
+	at tmux screen systemd-container gocryptfs fuse3
 )
 
-# Further options of mmdebstrap; tests/selinux sources this file and adds to
-# both lists.
+# Further options of mmdebstrap; qemu.sh sources this file and adds to both
+# lists.
 extra=()
 
 # What would wake up by itself and disturb a test, or needs a terminal.
 masked=(
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
 	e2scrub_all.timer fstrim.timer systemd-tmpfiles-clean.timer
-	console-getty.service getty@tty1.service
+	getty@tty1.service
 )
 
 die() {
@@ -120,27 +121,37 @@ bootstrap() {
 	configure "$dir/root"
 }
 
-main() {
-	[ $# = 2 ] || die "usage: image.sh SUITE OUTDIR"
+# cached OUTDIR STAMP BUILD PRODUCT...: unless OUTDIR is what STAMP names, have the
+# function BUILD make the products in a scratch directory, its argument, and move
+# them to OUTDIR.
+cached() {
+	local out=$1 stamp=$2 build=$3 work=$1/new started=$SECONDS
+	shift 3
 	[ "$(id -u)" = 0 ] || die "must be root"
-	local suite=$1 out=$2 stamp work started=$SECONDS
-	stamp="$suite $(sha256sum <"$0")"
 	built() { [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; }
-	built && return
+	! built || return 0
 	# Whoever builds waits for running machines, and for others who build.
 	mkdir -p "$out"
 	exec 9>"$out/lock"
 	flock 9
-	built && return
-	echo "image.sh: building a Debian $suite machine in $out (about a minute)"
-	work=$out/new
-	rm -rf --one-file-system "$work" "$out/stamp" "$out/root"
+	! built || return 0
+	echo "building a Debian $suite machine in $out (a minute or two)"
+	rm -rf --one-file-system "$work" "$out/stamp" "${@/#/$out/}"
 	mkdir "$work"
-	bootstrap "$suite" "$work" 9>&-
-	mv "$work/root" "$out/root"
-	rm -rf "$work"
+	"$build" "$work" 9>&-
+	mv "${@/#/$work/}" "$out"
+	rm -rf --one-file-system "$work"
 	echo "$stamp" >"$out/stamp"
-	echo "image.sh: $suite is ready: $(du -sh "$out/root" | cut -f1), $((SECONDS - started)) s"
+	echo "$suite is ready: $(du -sch "${@/#/$out/}" | tail -n 1 | cut -f1), $((SECONDS - started)) s"
+}
+
+main() {
+	[ $# -ge 2 ] || die "usage: image.sh SUITE OUTDIR [PACKAGE]..."
+	local suite=$1 out=$2
+	shift 2
+	packages+=("$@")
+	build() { bootstrap "$suite" "$1"; }
+	cached "$out" "$suite $(sha256sum <"$0") $*" build root
 }
 
 [ "${BASH_SOURCE[0]}" != "$0" ] || main "$@"

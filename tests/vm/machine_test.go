@@ -20,7 +20,12 @@ const hangVariable = "GONS_TEST_VM_HANG"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(hangVariable) == "" {
-		os.Exit(m.Run())
+		status := m.Run()
+		if err := writeTable(); err != nil {
+			fmt.Println("error:", err)
+			status = 1
+		}
+		os.Exit(status)
 	}
 	image, err := BuildImage("trixie")
 	if err != nil {
@@ -32,7 +37,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	fmt.Println(machine.cgroup)
+	fmt.Println(machine.Backend.(*container).cgroup)
 	select {}
 }
 
@@ -154,8 +159,10 @@ func boot(t *testing.T, spec Spec) *Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("sshd listened after %s, booted after %s",
-		m.Listening.Round(time.Millisecond), m.Booted.Round(time.Millisecond))
+	if c, ok := m.Backend.(*container); ok {
+		t.Logf("sshd listened after %s, booted after %s",
+			c.listeningAfter.Round(time.Millisecond), c.bootedAfter.Round(time.Millisecond))
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			journal, err := m.Journal()
@@ -215,7 +222,7 @@ func checkUnits(t *testing.T, m *Machine) {
 // eventually waits until a check succeeds, or fails the test with its error.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	err := check()
 	for err != nil && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)

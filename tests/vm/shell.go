@@ -1,68 +1,18 @@
 package vm
 
-// This file is about running commands in a machine: one at a time (Run), or in
-// a shell that stays open while other things happen (Shell).
+// This file is about a shell in a machine that stays open while other things
+// happen.
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
-
-// commandDeadline is how long a command in a machine may take: far more than
-// any needs, far less than systemd's own 90 s before it kills what hangs.
-const commandDeadline = 30 * time.Second
-
-// environment is what a command in a machine starts with: nothing of the test's.
-var environment = []string{
-	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/bash", "LANG=C.UTF-8", "TERM=dumb",
-}
-
-// command prepares a command that runs as root in all of the machine's
-// namespaces and, as if systemd had started it, in a cgroup of the machine. It
-// dies with the machine, whose pid namespace it is in.
-func (m *Machine) command(ctx context.Context, args ...string) *exec.Cmd {
-	enter := []string{"--target", strconv.Itoa(m.leader), "--all", "--"}
-	cmd := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
-	cmd.Env = environment
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: int(m.entry.Fd())}
-	cmd.WaitDelay = 2 * time.Second
-	return cmd
-}
-
-// Run runs a command in the machine and returns its output without the last
-// newline. If it fails, the error has its exit status (an *exec.ExitError) and
-// what it wrote to standard error.
-func (m *Machine) Run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), commandDeadline)
-	defer cancel()
-	cmd := m.command(ctx, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	output := strings.TrimSuffix(stdout.String(), "\n")
-	if ctx.Err() != nil {
-		err = fmt.Errorf("not finished after %s: %w", commandDeadline, ctx.Err())
-	}
-	if err != nil {
-		return output, fmt.Errorf("cannot run %q in %s: %w\n%s%s", args, m.name, err, stderr.String(), output)
-	}
-	return output, nil
-}
-
-// Journal returns the machine's journal since it booted.
-func (m *Machine) Journal() (string, error) {
-	return m.Run("journalctl", "--boot", "--no-pager", "--output=short-precise")
-}
 
 // Shell is a shell in the machine that reads commands from the test.
 type Shell struct {
@@ -73,14 +23,25 @@ type Shell struct {
 	lines  chan string // what it writes, closed at its end
 	errors console
 	cancel context.CancelFunc
+	record *transcript
+	limit  time.Duration // for a command
 }
 
 // Shell starts a command that must end in a shell reading standard input, such
 // as {"ssh", "alice@localhost", "sh"}.
 func (m *Machine) Shell(args ...string) (*Shell, error) {
+	s, err := m.startShell(args...)
+	if err == nil {
+		err = s.await()
+	}
+	return s, err
+}
+
+// startShell starts a command that will end in a shell, await waits for that.
+func (m *Machine) startShell(args ...string) (*Shell, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Shell{what: fmt.Sprintf("%q in %s", args, m.name), lines: make(chan string), cancel: cancel}
-	s.cmd = m.command(ctx, args...)
+	s := &Shell{what: fmt.Sprintf("%q in %s", args, m.Name()), lines: make(chan string), cancel: cancel, record: &m.record, limit: m.deadline()}
+	s.cmd = m.Command(ctx, args...)
 	s.cmd.Stderr = &s.errors
 	var err error
 	if s.stdout, err = s.cmd.StdoutPipe(); err == nil {
@@ -94,10 +55,15 @@ func (m *Machine) Shell(args ...string) (*Shell, error) {
 		return nil, fmt.Errorf("cannot start %s: %w", s.what, err)
 	}
 	go s.read()
-	if _, err := s.Run("true"); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
 	return s, nil
+}
+
+// await waits until the shell runs commands, or closes it.
+func (s *Shell) await() error {
+	if _, err := s.Run("true"); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
 }
 
 // read passes lines on until the shell has closed its output.
@@ -120,7 +86,8 @@ func (s *Shell) Run(script string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot send %q to %s: %w\n%s", script, s.what, err, s.errors.String())
 	}
-	output, status, err := s.collect(time.After(commandDeadline))
+	output, status, err := s.collect(time.After(s.limit))
+	s.record.add(s.what, script, output+"\nstatus "+status, err)
 	if err != nil {
 		return output, fmt.Errorf("cannot run %q by %s: %w\n%s%s", script, s.what, err, s.errors.String(), output)
 	}
@@ -145,7 +112,7 @@ func (s *Shell) collect(timeout <-chan time.Time) (output, status string, err er
 			}
 			lines = append(lines, line)
 		case <-timeout:
-			return text(), "", fmt.Errorf("not finished after %s", commandDeadline)
+			return text(), "", fmt.Errorf("not finished after %s", s.limit)
 		}
 	}
 }
@@ -154,7 +121,7 @@ func (s *Shell) collect(timeout <-chan time.Time) (output, status string, err er
 // has ended.
 func (s *Shell) Close() error {
 	defer s.cancel()
-	timer := time.AfterFunc(commandDeadline, func() {
+	timer := time.AfterFunc(s.limit, func() {
 		s.cancel()
 		s.stdout.Close() // a process in the machine may hold the other end
 	})
