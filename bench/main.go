@@ -2,7 +2,8 @@
 // pam_namespace.so and with gons, side by side in one run, since only ratios mean something on a busy machine. Each
 // measurement is a process of its own (build/pamhost --measure), in a throw-away copy of the machine, and the variants
 // take turns. It prints a table: median and 95th percentile of the time, and the private memory that the host gained; and
-// whether an open costs more when many sessions are open, or were (load.go).
+// whether an open costs more when many sessions are open, or were (load.go). Before that, how fast newns starts a command
+// (start.go).
 package main
 
 import (
@@ -19,12 +20,19 @@ import (
 	"gons/tests/sandbox"
 )
 
-var rounds = flag.Int("n", 200, "measurements of each variant")
+var (
+	rounds     = flag.Int("n", 200, "measurements of each variant")
+	startsOnly = flag.Bool("starts", false, "only how fast commands start in namespaces")
+)
 
 func main() {
 	flag.Parse()
 	sandbox.Exec(func() int {
-		if err := bench(); err != nil {
+		err := starts()
+		if err == nil && !*startsOnly {
+			err = bench()
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			return 1
 		}
@@ -80,7 +88,10 @@ func bench() error {
 	if err := configure(1); err != nil {
 		return err
 	}
-	return loaded(compared)
+	if err := loaded(compared); err != nil {
+		return err
+	}
+	return scopes(compared[1])
 }
 
 // configure writes the same directories for both modules.
